@@ -28,7 +28,7 @@ PACKAGES = ("calibration", "engines", "export", "runtime")
 @pytest.fixture(scope="module")
 def project(root: Path) -> dict[str, Any]:
     """pyproject.toml."""
-    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")))
 
 
 @pytest.fixture
