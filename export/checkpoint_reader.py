@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
 # The first object of a torch container from before the zip format.
 _OLD_TORCH = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
