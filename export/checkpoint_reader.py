@@ -90,11 +90,11 @@ def _torch_content(path: Path, *, mapped: bool) -> object:
 
 
 def _refuse_global(message: str) -> NoReturn:
-    found = re.search(r"(?:GLOBAL|global|call to|Trying to call reduce for)[^\w]*([\w.]+)", message)
-    if "nsupported" in message and found:
+    found = re.search(r"unsupported global:?\s+(?:global\s+)?([\w.]+)", message, re.IGNORECASE)
+    if found:
         raise RefusedError(_hostile(found[1]))
-    first = message.partition("\n")[2] or message
-    raise RefusedError(f"cannot be read as weights only ({' '.join(first.split())[:300]})")
+    reason = message.rpartition("WeightsUnpickler error:")[2] or message
+    raise RefusedError(f"cannot be read as weights only ({' '.join(reason.split())[:300]})")
 
 
 def _hostile(name: str) -> str:
