@@ -16,6 +16,7 @@ from .symbols import BYTE_FIELDS, fields_from_units
 __all__ = ["MandarinFrontend", "sentence_from_bytes"]
 
 _LANGUAGE = "PinYin"
+_NAMES = frozenset(("pinyin", "zh-cn", "zhcn"))
 
 
 class MandarinFrontend:
@@ -36,7 +37,7 @@ class MandarinFrontend:
         longest: int = LONGEST_SENTENCE,
     ) -> None:
         self._bytes = fields_from_units(units) == BYTE_FIELDS
-        if not self._bytes and language != _LANGUAGE:
+        if not self._bytes and language.strip().lower() not in _NAMES:
             raise InputError(
                 f"text input is for Mandarin ({_LANGUAGE}) voices, this voice speaks {language}; "
                 "give it symbols instead of text"

@@ -37,6 +37,7 @@ PAUSES = frozenset("，、；：。！？…—")
 _LONGEST_PHRASE = 8
 _BEFORE_GE = frozenset("一二两三四五六七八九十百千万几这那哪每半数下上")
 _BEFORE_ZHI = frozenset("一二两三四五六七八九十百千万几这那哪每半")
+_DEGREES = frozenset("很太更最多真好较")
 _SUBJECTS = frozenset("我你他她它们也就还都总")
 
 
@@ -225,8 +226,10 @@ def _alone(character: str, before: str, after: str, head: str) -> str | None:
         return "zhi1" if before in _BEFORE_ZHI else "zhi3"
     if character == "得" and before and after:
         return "dei3" if before in _SUBJECTS else "de5"
-    if character == "地" and after and len(head) > 1 and head[-1] == head[-2]:
-        return "de5"
+    if character == "地" and after and len(head) > 1:
+        return "de5" if head[-1] == head[-2] or head[-2] in _DEGREES else None
+    if character == "长" and (before and before in _DEGREES):
+        return "chang2"
     return None
 
 

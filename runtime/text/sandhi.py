@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["Spoken", "sandhi_tones"]
 
 _BEFORE_ONE = frozenset("第初零〇一二三四五六七八九十点")
-_AFTER_ONE = frozenset("零〇一二三四五六七八九月号点")
+_AFTER_ONE = frozenset("零〇一二三四五六七八九月号楼")
 _ORDINAL_WEEKS = frozenset("期周")
 
 

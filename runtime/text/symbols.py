@@ -113,7 +113,9 @@ class _Table:
 
     def __init__(self, field: str, names: Sequence[str]) -> None:
         self._field = field
-        self._ids = {_bare(name): i for i, name in reversed(list(enumerate(names)))}
+        self._ids: dict[str, int] = {}
+        for i, name in enumerate(names):
+            self._ids.setdefault(_bare(name), i)
 
     def optional_id(self, name: str | None, position: int) -> int | None:
         return None if name is None else self.id(name, position)
@@ -122,7 +124,7 @@ class _Table:
         found = self._ids.get(_bare(name))
         if found is not None:
             return found
-        near = difflib.get_close_matches(name, self._ids, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(_bare(name), self._ids, n=3, cutoff=0.5)
         known = near or list(self._ids)[:5]
         raise InputError(
             f"symbol {position}: the voice has no {self._field} {name!r}; "
