@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -99,3 +101,18 @@ def test_any_text_gives_bytes(byte_units: Units, text: str) -> None:
         rows, _, _ = ids_from_sentence(sentence, byte_units, (), ())
         assert 0 < len(rows) <= MOST_SYMBOLS
         assert bytes(row[0] for row in rows).decode() == sentence.text
+
+
+def test_reading_text_imports_neither_pypinyin_nor_numpy() -> None:
+    program = (
+        "import sys\n"
+        "from sambert_trt.runtime.text.normalize import normalize_text\n"
+        "from sambert_trt.runtime.text.pronounce import lexical_pinyin\n"
+        "before = 'cn2an' in sys.modules\n"
+        "print(*lexical_pinyin(normalize_text('3个人')))\n"
+        "print(before, *(name in sys.modules for name in ('cn2an', 'pypinyin', 'numpy')))\n"
+    )
+    finished = subprocess.run(
+        (sys.executable, "-c", program), capture_output=True, text=True, check=True
+    )
+    assert finished.stdout.split("\n")[:2] == ["san1 ge5 ren2", "False True False False"]
