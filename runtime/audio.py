@@ -1,0 +1,190 @@
+"""Samples, and writing them to a file whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError, OutputError
+
+__all__ = ["FORMATS", "Audio", "AudioChunk", "AudioWriter", "audio_writer", "int16_from_float"]
+
+FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+RATES = (4000, 192_000)
+_BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Mono speech: float32 samples [n] in [-1, 1] at `sample_rate` hertz."""
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / self.sample_rate
+
+    def int16(self) -> NDArray[np.int16]:
+        """16-bit samples [n]; see `int16_from_float`."""
+        return int16_from_float(self.samples)
+
+    def resampled(self, rate: int) -> Audio:
+        """The same at another rate, through soxr at high quality."""
+        if rate == self.sample_rate:
+            return self
+        import soxr
+
+        check_rate(rate)
+        return Audio(soxr.resample(self.samples, self.sample_rate, rate), rate, self.timings)
+
+    def save(self, path: str | os.PathLike[str], *, rate: int | None = None) -> None:
+        """Writes WAV, FLAC or OGG by the name's suffix.
+
+        Raises:
+            InputError: another suffix, or a rate outside 4 to 192 kHz.
+            OutputError: the file cannot be written; what stood there is untouched.
+        """
+        with audio_writer(Path(path), self.sample_rate, rate=rate) as writer:
+            writer.write(self.samples)
+
+
+@dataclass(frozen=True)
+class AudioChunk:
+    """A piece of speech as soon as it is there.
+
+    Attributes:
+        samples: float32 [n]; silence between sentences stands at the start of a chunk.
+        sample_rate: hertz.
+        start_seconds: where it begins in the whole.
+        sentence: the sentence's number, from 0.
+        text: the sentence it belongs to.
+        last: whether it ends its sentence.
+        timings: seconds of work by stage.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+    start_seconds: float
+    sentence: int
+    text: str
+    last: bool
+    timings: dict[str, float]
+
+
+class AudioWriter(Protocol):
+    """Takes samples one block after another."""
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        """Appends float32 samples [n]."""
+
+
+def int16_from_float(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Truncation towards zero of 32768 x, as ModelScope does, clipped where it would wrap."""
+    scaled = np.trunc(samples.astype(np.float32) * np.float32(32768))
+    return np.clip(scaled, -32768, 32767).astype(np.int16)
+
+
+def check_rate(rate: int) -> None:
+    """Refuses sampling rates outside 4 to 192 kHz."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"a rate of {rate} Hz: needs {RATES[0]} to {RATES[1]}")
+
+
+@contextlib.contextmanager
+def audio_writer(path: Path, sample_rate: int, *, rate: int | None = None) -> Iterator[AudioWriter]:
+    """Opens a file that appears under its name only when the block ends well.
+
+    Args:
+        path: its suffix chooses WAV, FLAC or OGG Vorbis.
+        sample_rate: of the samples to come.
+        rate: of the file; None keeps it.
+
+    Raises:
+        InputError, OutputError: as `Audio.save`.
+    """
+    import soundfile
+
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(
+            f"{path}: files end in {', '.join(FORMATS)}, not {path.suffix or 'nothing'!r}"
+        )
+    check_rate(rate or sample_rate)
+    kind, subtype = FORMATS[path.suffix.lower()]
+    temporary = _temporary_beside(path)
+    try:
+        with soundfile.SoundFile(
+            str(temporary), "w", rate or sample_rate, 1, format=kind, subtype=subtype
+        ) as file:
+            writer = _FileWriter(file, sample_rate, rate or sample_rate)
+            yield writer
+            writer.finish()
+        _keep(temporary, path)
+    except (OSError, soundfile.LibsndfileError) as error:
+        if isinstance(error, OutputError) or not _is_output_error(error):
+            raise
+        raise OutputError(f"{path} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class _FileWriter:
+    def __init__(self, file: Any, source: int, target: int) -> None:
+        self._file, self._resampler = file, None
+        if source != target:
+            import soxr
+
+            self._resampler = soxr.ResampleStream(source, target, 1)
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        if self._resampler is not None:
+            samples = self._resampler.resample_chunk(samples)
+        self._append(samples)
+
+    def finish(self) -> None:
+        if self._resampler is not None:
+            self._append(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+
+    def _append(self, samples: NDArray[np.float32]) -> None:
+        integers = self._file.subtype == "PCM_16"
+        for start in range(0, len(samples), _BLOCK):
+            block = samples[start : start + _BLOCK]
+            self._file.write(int16_from_float(block) if integers else np.clip(block, -1, 1))
+
+
+def _temporary_beside(path: Path) -> Path:
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}; choose a writable place"
+        ) from error
+    os.close(handle)
+    return Path(name)
+
+
+def _keep(temporary: Path, path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file")
+    temporary.chmod(0o666 & ~_umask())
+    temporary.replace(path)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _is_output_error(error: Exception) -> bool:
+    return not isinstance(error, ConnectionError | InterruptedError)

@@ -1,0 +1,205 @@
+"""One sentence in time: decoder steps, postnet and vocoder windows, each with exactly its context.
+
+Offline speech is the stream, concatenated. Numpy only; the graphs come in as sessions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.graphs import GraphSpec
+from sambert_trt.engines.manifest import VoiceManifest
+
+from .backend import Session
+from .clock import Stopwatch
+from .excitation import Excitation, denormalised
+from .length import LengthPlan
+
+__all__ = ["OFFLINE", "STREAMING", "ChunkPolicy", "MelStream", "VocoderWindow", "chunk_ends"]
+
+_MASKED = np.float32(-1e4)
+_WINDOW_STEP = 16
+
+
+@dataclass(frozen=True)
+class ChunkPolicy:
+    """Sizes of a sentence's chunks in mel frames: the first, then `growth` times larger ones."""
+
+    first: int
+    growth: float
+    most: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.first <= self.most and self.growth >= 1):
+            raise InputError(
+                f"chunks of {self.first} to {self.most} frames growing by {self.growth}: "
+                "needs 0 < first <= most and growth >= 1"
+            )
+
+
+STREAMING = ChunkPolicy(first=24, growth=2.0, most=384)
+OFFLINE = ChunkPolicy(first=96, growth=2.0, most=480)
+
+
+@dataclass(frozen=True)
+class VocoderWindow:
+    """A chunk's mel [T, mel channels] with context, its excitation [T * hop] for NSF voices, and
+    which `count` samples from `skip` on belong to the chunk."""
+
+    mel: NDArray[np.float32]
+    excitation: NDArray[np.float32] | None
+    skip: int
+    count: int
+
+
+def chunk_ends(frames: int, policy: ChunkPolicy) -> Iterator[int]:
+    """Where the chunks of a sentence of so many frames end; a short rest joins the last one."""
+    size, start = float(policy.first), 0
+    while start < frames:
+        rest = frames - start
+        take = min(int(size), policy.most)
+        if rest <= policy.most and rest - take < take / 2:
+            take = rest
+        start += take
+        size = min(size * policy.growth, float(policy.most))
+        yield start
+
+
+class MelStream:
+    """The frames and the mel of one sentence, computed as far as they are asked for.
+
+    Attributes:
+        decoded: decoder frames [L * r, C], valid up to `decoded_frames`.
+        mel: postnet output [F, C], f0 in hertz for NSF voices, valid up to `mel_frames`.
+        postnet: the same before f0 is denormalised.
+        excitation: [F * hop] for NSF voices.
+    """
+
+    def __init__(
+        self,
+        plan: LengthPlan,
+        manifest: VoiceManifest,
+        memory_kv: Session,
+        decoder: Session,
+        postnet: Session,
+        source: Excitation | None,
+        clock: Stopwatch,
+    ) -> None:
+        self._plan, self._manifest, self._source = plan, manifest, source
+        self._clock, self._postnet_graph = clock, postnet.graph
+        window = decoder_window(plan.band, decoder.graph)
+        with clock("memory_kv"):
+            self._keys_values = _memory_rows(plan, window, memory_kv)
+        self._masks = _band_masks(plan.steps, plan.band, window)
+        self._decoder = decoder.steps({"window": window})
+        self._postnet = postnet.steps({})
+        self._window = window
+        channels, r = manifest.frame_channels, manifest.frames_per_step
+        self.decoded = np.zeros((plan.steps * r, channels), np.float32)
+        self.postnet = np.zeros((plan.frames, channels), np.float32)
+        self.mel = np.zeros((plan.frames, channels), np.float32)
+        self.excitation = None
+        if source is not None:
+            self.excitation = np.zeros(plan.frames * manifest.hop, np.float32)
+        self.decoded_steps = self.mel_frames = 0
+
+    def decode_until(self, frame: int) -> None:
+        """Runs decoder steps until frames [0, frame) are there."""
+        plan, r = self._plan, self._manifest.frames_per_step
+        with self._clock("decoder_step"):
+            while self.decoded_steps * r < frame:
+                step = self.decoded_steps
+                outputs = self._decoder.step(
+                    {
+                        "memory": plan.memory[step : step + 1],
+                        "memory_kv": self._keys_values[step : step + self._window],
+                        "mask": self._masks[step],
+                    }
+                )
+                self.decoded[step * r : (step + 1) * r] = outputs["frames"].reshape(r, -1)
+                self.decoded_steps += 1
+
+    def refine_until(self, frame: int) -> None:
+        """Runs the postnet until the mel of frames [0, frame) is there."""
+        lookahead = self._manifest.lookahead["postnet"]
+        most = self._postnet_graph.axes["frames"].most
+        while self.mel_frames < frame:
+            start, end = self.mel_frames, min(frame, self.mel_frames + most)
+            self.decode_until(min(end + lookahead, self._plan.frames))
+            with self._clock("postnet"):
+                outputs = self._postnet.step(self._postnet_inputs(start, end))
+            self.postnet[start:end] = outputs["mel"][0]
+            self.mel[start:end] = denormalised(outputs["mel"][0], self._manifest.f0)
+            self._excite(start, end)
+            self.mel_frames = end
+
+    def windows(self, policy: ChunkPolicy) -> Iterator[VocoderWindow]:
+        """The vocoder's inputs, chunk by chunk, computing only what each needs."""
+        manifest, frames = self._manifest, self._plan.frames
+        before, after = manifest.lookback["vocoder"], manifest.lookahead["vocoder"]
+        hop, start = manifest.hop, 0
+        for end in chunk_ends(frames, policy):
+            first, last = max(start - before, 0), min(end + after, frames)
+            self.refine_until(last)
+            excitation = None
+            if self.excitation is not None:
+                excitation = self.excitation[first * hop : last * hop]
+            mel = self.mel[first:last, : manifest.mel_channels]
+            yield VocoderWindow(mel, excitation, (start - first) * hop, (end - start) * hop)
+            start = end
+
+    def _excite(self, start: int, end: int) -> None:
+        if self._source is None or self.excitation is None:
+            return
+        hop, rows = self._manifest.hop, self.mel[start:end]
+        with self._clock("excitation"):
+            samples = self._source.chunk(rows[:, -2], rows[:, -1])
+        self.excitation[start * hop : end * hop] = samples
+
+    def _postnet_inputs(self, start: int, end: int) -> dict[str, NDArray[np.float32]]:
+        manifest, frames = self._manifest, self._plan.frames
+        first = start - manifest.lookback["postnet"]
+        last = end + manifest.lookahead["postnet"]
+        outside = (max(-first, 0), max(last - frames, 0))
+        inside = self.decoded[max(first, 0) : min(last, frames)]
+        mask = np.pad(np.ones((len(inside), 1), np.float32), (outside, (0, 0)))
+        return {"frames": np.pad(inside, (outside, (0, 0)))[None], "mask": mask[None]}
+
+
+def decoder_window(band: int, graph: GraphSpec) -> int:
+    """The attention window a band needs, in steps, rounded up so that shapes repeat.
+
+    Raises:
+        InputError: wider than the graph allows.
+    """
+    extent = graph.axes["window"]
+    if band + 1 > extent.most:
+        raise InputError(
+            f"a symbol lasts {band} decoder steps, the voice's graphs look {extent.most - 1} "
+            "steps far: raise the speed"
+        )
+    rounded = -(-(band + 1) // _WINDOW_STEP) * _WINDOW_STEP
+    return min(max(rounded, extent.least), extent.most)
+
+
+def _memory_rows(plan: LengthPlan, window: int, session: Session) -> NDArray[np.float32]:
+    block = session.graph.axes["steps"].most
+    pieces = [
+        session.run({"memory": plan.memory[None, start : start + block]})["memory_kv"][0]
+        for start in range(0, plan.steps, block)
+    ]
+    return np.pad(np.concatenate(pieces), ((0, window - 1), (0, 0)))
+
+
+def _band_masks(steps: int, band: int, window: int) -> NDArray[np.float32]:
+    step = np.arange(steps)[:, None]
+    back = window - 1 - np.arange(window)[None, :]
+    ahead = np.arange(window)[None, :]
+    seen = back <= np.minimum(step, band)
+    coming = ahead <= np.minimum(steps - 1 - step, band)
+    return np.where(np.stack([seen, coming], axis=1), np.float32(0), _MASKED)

@@ -1,0 +1,164 @@
+"""What a request wants, and the vectors a graph gets for it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.manifest import VoiceManifest
+
+from .text.sentence import Sentence
+
+__all__ = ["Conditioning", "Style", "conditioning", "emotion_name"]
+
+NEUTRAL = "emotion_neutral"
+RESERVED = ("_", "~", "[MASK]")
+_SPEED = (0.25, 4.0)
+_SHIFT = 5.0
+_INTENSITY = 2.0
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a text is to be spoken. None means: as the symbols say, else the voice's default.
+
+    Attributes:
+        speaker: a name of the voice's speaker list.
+        emotion: a name ("happy" or "emotion_happy"), or weights by name, blended in proportion.
+        intensity: 0 is neutral, 1 the emotion itself, up to 2 beyond it.
+        speed: 2 is twice as fast.
+        pitch, energy: shifts of the predicted contour, in standard deviations of the voice.
+    """
+
+    speaker: str | None = None
+    emotion: str | Mapping[str, float] | None = None
+    intensity: float = 1.0
+    speed: float = 1.0
+    pitch: float = 0.0
+    energy: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check("speed", self.speed, *_SPEED)
+        _check("pitch", self.pitch, -_SHIFT, _SHIFT)
+        _check("energy", self.energy, -_SHIFT, _SHIFT)
+        _check("intensity", self.intensity, 0.0, _INTENSITY)
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """Per symbol: speaker [N, S] and emotion [N, M] vectors, and ids where names decided (else
+    None, for a blend or a speaker vector)."""
+
+    speaker: NDArray[np.float32]
+    emotion: NDArray[np.float32]
+    speaker_ids: NDArray[np.int64] | None
+    emotion_ids: NDArray[np.int64] | None
+
+
+def conditioning(
+    sentence: Sentence,
+    style: Style,
+    manifest: VoiceManifest,
+    speakers: NDArray[np.float32],
+    emotions: NDArray[np.float32],
+) -> Conditioning:
+    """The vectors of each symbol of a sentence.
+
+    Args:
+        sentence: N symbols.
+        style: what the request wants.
+        manifest: names and defaults.
+        speakers, emotions: the voice's tables, [rows, S] and [rows, M].
+
+    Raises:
+        InputError: an unknown speaker or emotion.
+    """
+    speaker_ids = _speaker_ids(sentence, style, manifest)
+    speaker = np.broadcast_to(speakers[0], (len(sentence.symbols), speakers.shape[1]))
+    if speaker_ids is not None:
+        speaker = speakers[speaker_ids]
+    emotion, emotion_ids = _emotion(sentence, style, manifest, emotions)
+    return Conditioning(speaker, emotion, speaker_ids, emotion_ids)
+
+
+def emotion_name(name: str, emotions: Sequence[str]) -> str:
+    """The full name of an emotion given in full or without `emotion_`.
+
+    Raises:
+        InputError: the voice has no such emotion.
+    """
+    for candidate in (name, f"emotion_{name}"):
+        if candidate in emotions and candidate not in RESERVED:
+            return candidate
+    known = [entry.removeprefix("emotion_") for entry in emotions if entry not in RESERVED]
+    raise InputError(_unknown("emotion", name.removeprefix("emotion_"), known))
+
+
+def _speaker_ids(
+    sentence: Sentence, style: Style, manifest: VoiceManifest
+) -> NDArray[np.int64] | None:
+    if manifest.speakers == ("",):
+        if style.speaker:
+            raise InputError(
+                f"speaker {style.speaker!r} asked for: this voice has one speaker vector and no "
+                "names; leave the speaker out"
+            )
+        return None
+    fallback = manifest.default_speaker
+    names = [style.speaker or symbol.speaker or fallback for symbol in sentence.symbols]
+    known = [name for name in manifest.speakers if name not in RESERVED]
+    rows = {name: manifest.speakers.index(name) for name in set(names) if name in known}
+    for name in names:
+        if name not in rows:
+            raise InputError(_unknown("speaker", name, known))
+    return np.array([rows[name] for name in names], np.int64)
+
+
+def _emotion(
+    sentence: Sentence, style: Style, manifest: VoiceManifest, table: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+    names = manifest.emotions
+    ids: NDArray[np.int64] | None = None
+    if isinstance(style.emotion, Mapping):
+        vectors = _blend(style.emotion, names, table)[None].repeat(len(sentence.symbols), axis=0)
+    else:
+        default = manifest.default_emotion
+        wanted = [style.emotion or symbol.emotion or default for symbol in sentence.symbols]
+        rows = {name: names.index(emotion_name(name, names)) for name in set(wanted)}
+        ids = np.array([rows[name] for name in wanted], np.int64)
+        vectors = table[ids]
+    if style.intensity != 1.0:
+        neutral = table[names.index(NEUTRAL)]
+        return (neutral + np.float32(style.intensity) * (vectors - neutral)).astype(np.float32), None
+    return vectors, ids
+
+
+def _blend(
+    weights: Mapping[str, float], names: Sequence[str], table: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    for name, weight in weights.items():
+        if not (math.isfinite(weight) and weight >= 0):
+            raise InputError(f"weight {weight} of emotion {name!r}: needs a number from 0 on")
+    total = sum(weights.values())
+    if not total > 0:
+        raise InputError(f"the emotion blend {dict(weights)} has no weight above 0")
+    rows = [table[names.index(emotion_name(name, names))] for name in weights]
+    parts = [np.float32(w / total) * row for w, row in zip(weights.values(), rows, strict=True)]
+    return np.sum(parts, axis=0, dtype=np.float32)
+
+
+def _check(name: str, value: float, least: float, most: float) -> None:
+    if not (math.isfinite(value) and least <= value <= most):
+        raise InputError(f"{name} {value} is outside {least:g} to {most:g}")
+
+
+def _unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known)}"
+    return f"the voice has no {kind} {name!r}; {hint}"

@@ -1,0 +1,358 @@
+"""Opening a voice directory and speaking with it: the class users hold.
+
+Numpy and one backend.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError, VoiceError
+from sambert_trt.engines.graphs import Stage
+from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
+
+from .audio import Audio, AudioChunk
+from .backend import Backend, Session
+from .clock import Stopwatch
+from .overlap import overlapped
+from .stream import OFFLINE, STREAMING, ChunkPolicy, VocoderWindow
+from .styles import Style
+from .synthesizer import Synthesizer, Utterance
+from .text.sentence import Sentence, Symbol
+from .text.symbols import fields_from_units, sentences_from_symbol_text
+
+__all__ = ["DEFAULT_GAP", "Ids", "Voice", "open_voice"]
+
+DEFAULT_GAP = 0.28
+"""Seconds of silence between sentences, as the KAN-TTS command line joins them."""
+
+_MOST_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Ids:
+    """A sentence as ids: units [N, fields], and emotion and speaker [N] or None for the style's."""
+
+    units: NDArray[np.integer[Any]]
+    emotion: NDArray[np.integer[Any]] | None = None
+    speaker: NDArray[np.integer[Any]] | None = None
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A window on its way through the vocoder, or (window None) a sentence's end."""
+
+    utterance: Utterance
+    window: VocoderWindow | None
+    timings: dict[str, float]
+    samples: NDArray[np.float32] | None = None
+
+
+def open_voice(
+    path: str | os.PathLike[str], *, threads: int | None = None, backend: Backend | None = None
+) -> Voice:
+    """Opens a voice directory.
+
+    Args:
+        path: the directory that holds voice.json.
+        threads: how many to work with; None takes the machine's, up to four.
+        backend: how graphs are run; None is ONNX Runtime on the CPU.
+
+    Raises:
+        VoiceMissingError, SchemaError, IntegrityError, VoiceError: the directory cannot be used.
+        BackendError: the backend is not installed.
+    """
+    directory = Path(path)
+    manifest = manifest_from_directory(directory)
+    missing = [stage.value for stage in Stage if stage not in manifest.stages]
+    if missing:
+        raise VoiceError(f"{directory} lacks the stages {', '.join(missing)}; export it again")
+    workers = threads if threads is not None else min(os.cpu_count() or 1, _MOST_THREADS)
+    if workers < 1:
+        raise InputError(f"{workers} threads asked for: needs at least 1")
+    if backend is None:
+        from .onnx_backend import OnnxBackend
+
+        backend = OnnxBackend()
+    return Voice(directory, manifest, backend, workers)
+
+
+class Voice:
+    """A voice ready to speak. Use it as a context manager, or call `close`."""
+
+    def __init__(
+        self, directory: Path, manifest: VoiceManifest, backend: Backend, threads: int
+    ) -> None:
+        self._directory, self._manifest, self._threads = directory, manifest, threads
+        styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sambert-tts")
+        self._sessions = self._opened(backend)
+        self._synthesizer = Synthesizer(manifest, self._sessions, styles)
+        self._frontend: Any = None
+
+    @property
+    def manifest(self) -> VoiceManifest:
+        """What the voice is."""
+        return self._manifest
+
+    @property
+    def synthesizer(self) -> Synthesizer:
+        """The steps of a sentence, one by one."""
+        return self._synthesizer
+
+    def say(
+        self,
+        text: str | Iterable[str] | None = None,
+        style: Style | None = None,
+        *,
+        symbols: str | None = None,
+        ids: Ids | None = None,
+        gap: float = DEFAULT_GAP,
+        seed: int | None = 0,
+        policy: ChunkPolicy = OFFLINE,
+        trace: dict[str, NDArray[Any]] | None = None,
+    ) -> Audio:
+        """Speaks a text, symbol lines, or ids; see `stream` for the arguments.
+
+        Returns:
+            The whole speech with the seconds of work by stage.
+        """
+        clock: dict[str, float] = {}
+        pieces = [np.zeros(0, np.float32)]
+        for chunk in self.stream(
+            text, style, symbols=symbols, ids=ids, gap=gap, seed=seed, policy=policy, trace=trace
+        ):
+            pieces.append(chunk.samples)
+            for name, seconds in chunk.timings.items():
+                clock[name] = clock.get(name, 0.0) + seconds
+        return Audio(np.concatenate(pieces), self._manifest.sample_rate, clock)
+
+    def stream(
+        self,
+        text: str | Iterable[str] | None = None,
+        style: Style | None = None,
+        *,
+        symbols: str | None = None,
+        ids: Ids | None = None,
+        gap: float = DEFAULT_GAP,
+        seed: int | None = 0,
+        policy: ChunkPolicy = STREAMING,
+        trace: dict[str, NDArray[Any]] | None = None,
+    ) -> Iterator[AudioChunk]:
+        """Yields speech chunk by chunk; concatenated, the chunks are what `say` returns.
+
+        Args:
+            text: Mandarin text, or pieces of it such as the lines of a file (a book is read as it
+                is spoken).
+            style: speaker, emotion, speed and so on.
+            symbols: instead of text, lines of `{phone$tone$...}` symbols.
+            ids: instead of text, a sentence as ids.
+            gap: seconds of silence between sentences.
+            seed: of the noise in NSF voices; None makes all random parts zero.
+            policy: how large the chunks are.
+            trace: filled with every stage's arrays under `<n>/<name>`.
+
+        Raises:
+            InputError: nothing to speak, an unknown symbol, speaker or emotion, too long a
+                sentence.
+        """
+        if not (np.isfinite(gap) and 0 <= gap <= 60):
+            raise InputError(f"a gap of {gap} seconds: needs 0 to 60")
+        sentences = self._sentences(text, symbols, ids)
+        return self._chunks(sentences, style or Style(), gap, seed, policy, trace)
+
+    def sentences(self, text: str | Iterable[str]) -> Iterator[Sentence]:
+        """The sentences of a text as this voice's symbols, without speaking them."""
+        if self._frontend is None:
+            from .text import MandarinFrontend
+
+            self._frontend = MandarinFrontend(self._manifest.units, self._manifest.language)
+        found: Iterator[Sentence] = self._frontend.sentences(text)
+        return found
+
+    def close(self) -> None:
+        """Gives threads and graphs back; calling it twice is harmless."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for session in self._sessions.values():
+            session.close()
+
+    def __enter__(self) -> Voice:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes the voice."""
+        self.close()
+
+    def _opened(self, backend: Backend) -> dict[Stage, Session]:
+        def opened(stage: Stage) -> Session:
+            record = self._manifest.stages[stage]
+            return backend.open(checked_bytes(self._directory, record.file), record.graph)
+
+        largest_first = sorted(Stage, key=lambda s: -self._manifest.stages[s].file.bytes)
+        futures = {stage: self._pool.submit(opened, stage) for stage in largest_first}
+        try:
+            return {stage: futures[stage].result() for stage in Stage}
+        except BaseException:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+    def _sentences(
+        self, text: str | Iterable[str] | None, symbols: str | None, ids: Ids | None
+    ) -> Iterator[Sentence]:
+        given = [x for x in (text, symbols, ids) if x is not None]
+        if len(given) != 1:
+            raise InputError(f"give one of text, symbols or ids, not {len(given)} of them")
+        if ids is not None:
+            return iter([self._sentence_from_ids(ids)])
+        if symbols is not None:
+            fields = fields_from_units(self._manifest.units)
+            return sentences_from_symbol_text(symbols, fields)
+        assert text is not None
+        return self.sentences(text)
+
+    def _sentence_from_ids(self, ids: Ids) -> Sentence:
+        manifest = self._manifest
+        fields = fields_from_units(manifest.units)
+        units = np.asarray(ids.units)
+        if units.ndim != 2 or units.shape[1] != len(fields):
+            raise InputError(
+                f"ids have shape {units.shape}: needs [symbols, {len(fields)}] for "
+                f"{', '.join(fields)}"
+            )
+        columns = [
+            _names(units[:, i], manifest.units[field], field) for i, field in enumerate(fields)
+        ]
+        emotions = _optional_names(ids.emotion, manifest.emotions, "emotion", len(units))
+        speakers = _optional_names(ids.speaker, manifest.speakers, "speaker", len(units))
+        rows = zip(zip(*columns, strict=True), emotions, speakers, strict=True)
+        return Sentence("", tuple(Symbol(tuple(u), e, s or None) for u, e, s in rows))
+
+    def _chunks(
+        self,
+        sentences: Iterator[Sentence],
+        style: Style,
+        gap: float,
+        seed: int | None,
+        policy: ChunkPolicy,
+        trace: dict[str, NDArray[Any]] | None,
+    ) -> Iterator[AudioChunk]:
+        rate = self._manifest.sample_rate
+        position, pending_gap, last_number = 0, 0, -1
+        pieces = overlapped(
+            self._pieces(sentences, style, seed, policy),
+            self._vocoded,
+            self._pool,
+            self._threads + 1,
+        )
+        with closing(pieces):  # type: ignore[type-var]
+            held: _Piece | None = None
+            for piece in pieces:
+                utterance = piece.utterance
+                if trace is not None and piece.samples is not None:
+                    utterance.samples.append(piece.samples)
+                ended = piece.window is None
+                if held is not None:
+                    yield (chunk := self._chunk(held, position, pending_gap, last_number, ended))
+                    position += len(chunk.samples)
+                    pending_gap, last_number = 0, held.utterance.number
+                held = None if ended else piece
+                if ended:
+                    pending_gap = round(_pause(utterance, gap) * rate)
+                    if trace is not None:
+                        for name, array in utterance.arrays().items():
+                            trace[f"{utterance.number}/{name}"] = array
+
+    def _chunk(
+        self, piece: _Piece, position: int, pending_gap: int, last_number: int, ended: bool
+    ) -> AudioChunk:
+        assert piece.samples is not None
+        samples, utterance = piece.samples, piece.utterance
+        if last_number >= 0 and utterance.number != last_number and pending_gap:
+            samples = np.concatenate([np.zeros(pending_gap, np.float32), samples])
+        return AudioChunk(
+            samples=samples,
+            sample_rate=self._manifest.sample_rate,
+            start_seconds=position / self._manifest.sample_rate,
+            sentence=utterance.number,
+            text=utterance.sentence.text,
+            last=ended,
+            timings=piece.timings,
+        )
+
+    def _pieces(
+        self, sentences: Iterator[Sentence], style: Style, seed: int | None, policy: ChunkPolicy
+    ) -> Iterator[_Piece]:
+        clock, number = Stopwatch(), -1
+        while True:
+            with clock("text"):
+                sentence = next(sentences, None)
+            if sentence is None:
+                break
+            number += 1
+            front = clock.taken()
+            for utterance, window in self._synthesizer.speak(sentence, style, policy, seed, number):
+                yield _Piece(utterance, window, {**front, **utterance.clock.taken()})
+                front = {}
+        if number < 0:
+            raise InputError(
+                "there is nothing to speak: the text is empty or holds only punctuation or signs"
+            )
+
+    def _vocoded(self, piece: _Piece) -> _Piece:
+        if piece.window is None:
+            return piece
+        clock = Stopwatch()
+        with clock("vocoder"):
+            samples = self._synthesizer.vocode(piece.window)
+        timings = {**piece.timings, **clock.taken()}
+        return _Piece(piece.utterance, piece.window, timings, samples)
+
+
+def _pause(utterance: Utterance, gap: float) -> float:
+    pause = utterance.sentence.pause
+    return gap if pause is None else pause
+
+
+def _names(ids: NDArray[np.integer[Any]], names: tuple[str, ...], field: str) -> list[str]:
+    for position, i in enumerate(ids.tolist(), start=1):
+        if not 0 <= i < len(names):
+            raise InputError(
+                f"{field} id {i} at symbol {position}: this voice has 0 to {len(names) - 1}"
+            )
+    return [names[i] for i in ids.tolist()]
+
+
+def _optional_names(
+    ids: NDArray[np.integer[Any]] | None, names: tuple[str, ...], field: str, count: int
+) -> list[str | None]:
+    if ids is None:
+        return [None] * count
+    if np.shape(ids) != (count,):
+        raise InputError(f"{field} ids have shape {np.shape(ids)}: needs ({count},)")
+    return list(_names(np.asarray(ids), names, field))
+
+
+def _arrays_from_npz(content: bytes, directory: Path) -> Mapping[str, NDArray[np.float32]]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return {name: np.ascontiguousarray(file[name], np.float32) for name in file.files}
+    except (ValueError, OSError, KeyError) as error:
+        raise VoiceError(f"{directory}/styles.npz cannot be read: {error}") from error
