@@ -100,9 +100,7 @@ class GraphSpec:
             "precision": self.precision.value,
             "inputs": [tensor.as_dict() for tensor in self.inputs],
             "outputs": [tensor.as_dict() for tensor in self.outputs],
-            "axes": {
-                name: [axis.least, axis.usual, axis.most] for name, axis in self.axes.items()
-            },
+            "axes": {name: [axis.least, axis.usual, axis.most] for name, axis in self.axes.items()},
         }
 
     def as_json(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +135,7 @@ def manifest_from_json(text: str, where: str = "voice.json") -> VoiceManifest:
 
 
 def _manifest_from_dict(data: Mapping[str, Any]) -> VoiceManifest:
-    converters = {
+    converters: dict[str, Callable[[Any], Any]] = {
         "str": _text,
         "int": _integer,
         "bool": _boolean,
@@ -166,7 +166,7 @@ def _stages(value: Mapping[str, Any]) -> dict[Stage, StageRecord]:
 
 
 def _record(kind: type[Any], value: Mapping[str, Any]) -> Any:
-    converters = {"str": _text, "int": _integer, "float": _number}
+    converters: dict[str, Callable[[Any], Any]] = {"str": _text, "int": _integer, "float": _number}
     return kind(
         **{f.name: converters[str(f.type)](value[f.name]) for f in dataclasses.fields(kind)}
     )

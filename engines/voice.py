@@ -163,7 +163,5 @@ def _missing_manifest(directory: Path) -> str:
         names = ", ".join(str(path) for path in found)
         return f"{directory} holds {len(found)} voices; choose one: {names}"
     if (directory / "am").is_dir() or (directory / "voices").is_dir():
-        return (
-            f"{directory} is a PyTorch voice; export it first with: sambert-export {directory} -o voice"
-        )
+        return f"{directory} is a PyTorch voice; export it first with: sambert-export {directory} -o voice"
     return f"{directory} holds no {MANIFEST}: it is no voice directory (see sambert-export)"

@@ -69,7 +69,9 @@ class SourceConv(nn.Module):
 class Deconv(nn.Module):
     """The transposed convolution of a stage, its output cut to length * stride."""
 
-    def __init__(self, width_in: int, width: int, kernel: int, stride: int, *, causal: bool) -> None:
+    def __init__(
+        self, width_in: int, width: int, kernel: int, stride: int, *, causal: bool
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.crop = 0 if causal else (kernel - stride) // 2

@@ -29,9 +29,7 @@ from .stages import StageModule
 __all__ = ["FORBIDDEN", "GraphReport", "macs_of_graph", "write_graph"]
 
 FORBIDDEN = frozenset(
-    "Loop Scan If NonZero ScatterND ScatterElements RandomNormal RandomNormalLike RandomUniform "
-    "RandomUniformLike Bernoulli Multinomial Unique Compress SequenceConstruct DFT STFT "
-    "Attention TensorScatter".split()
+    ["Loop", "Scan", "If", "NonZero", "ScatterND", "ScatterElements", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial", "Unique", "Compress", "SequenceConstruct", "DFT", "STFT", "Attention", "TensorScatter"]
 )
 TOLERANCE = 1e-4
 _EXPORTER_IR = 8

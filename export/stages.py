@@ -88,7 +88,9 @@ class ProsodyStage(nn.Module):
         """See the class."""
         u = torch.cat([text_hid, speaker, emotion], dim=2)[0]
         pitch = self.adaptor.pitch_predictor(u) * pitch_control[0, :, 0] + pitch_control[0, :, 1]
-        energy = self.adaptor.energy_predictor(u) * energy_control[0, :, 0] + energy_control[0, :, 1]
+        energy = (
+            self.adaptor.energy_predictor(u) * energy_control[0, :, 0] + energy_control[0, :, 1]
+        )
         text = self.adaptor.add_prosody(text_hid[0], pitch, energy)
         return pitch[None], energy[None], text[None]
 
@@ -329,9 +331,7 @@ def _widen(
     return first - reach // 2, last + reach // 2
 
 
-def _before_upsampling(
-    config: HifiganConfig, stage: int, first: int, last: int
-) -> tuple[int, int]:
+def _before_upsampling(config: HifiganConfig, stage: int, first: int, last: int) -> tuple[int, int]:
     scale, kernel = config.upsample_scales[stage], config.upsample_kernel_sizes[stage]
     crop = 0 if config.causal else (kernel - scale) // 2
     wide_first, wide_last = _widen(config, first, last, config.kernel_size, 1)

@@ -27,7 +27,13 @@ from sambert_trt.engines.voice import (
     replaced_directory,
 )
 
-from .checkpoint import check_tensors, save_safetensors, sha256_of, tensors_from_checkpoints
+from .checkpoint import (
+    Part,
+    check_tensors,
+    save_safetensors,
+    sha256_of,
+    tensors_from_checkpoints,
+)
 from .hifigan import Generator
 from .onnx_graphs import GraphReport, write_graph
 from .reference import Reference
@@ -103,12 +109,17 @@ def load_voice(source: VoiceSource, *, language: str | None = None) -> LoadedVoi
     settings = settings_from_source(source, language=language)
     model = Sambert(settings.sambert, settings.vocabulary)
     generator = Generator(settings.hifigan)
-    checkpoints = [(source.am_checkpoint, "acoustic"), (source.voc_checkpoint, "vocoder")]
+    checkpoints: list[tuple[Path, Part]] = [
+        (source.am_checkpoint, "acoustic"),
+        (source.voc_checkpoint, "vocoder"),
+    ]
     for module, tensors in zip(
         (model, generator), tensors_from_checkpoints(checkpoints), strict=True
     ):
         load_tensors(module, tensors)
-    return LoadedVoice(settings, model, generator, _f0_rule(settings), _filled_pauses(settings, model))
+    return LoadedVoice(
+        settings, model, generator, _f0_rule(settings), _filled_pauses(settings, model)
+    )
 
 
 def load_tensors(module: torch.nn.Module, tensors: dict[str, NDArray[np.float32]]) -> None:
@@ -259,7 +270,9 @@ def _filled_pauses(settings: VoiceSettings, model: Sambert) -> NDArray[np.float3
             (second, "tone5", "s_end", "word_end"),
             ("#3", "tone_none", "s_none", "word_none"),
         )
-        ids = [[column.index(unit) for column, unit in zip(columns, s, strict=True)] for s in symbols]
+        ids = [
+            [column.index(unit) for column, unit in zip(columns, s, strict=True)] for s in symbols
+        ]
         with torch.no_grad():
             rows.append(model.text_encoder(torch.tensor(ids)).numpy())
     return np.stack(rows)
@@ -314,7 +327,7 @@ def _manifest(
         units=dict(terms.units),
         speakers=terms.speakers if not sambert.se else ("",),
         emotions=terms.emotions,
-        default_speaker=real[0] if real and not sambert.se else "",
+        default_speaker=_default_speaker(real) if not sambert.se else "",
         default_emotion="emotion_neutral",
         filled_pauses=sambert.fp,
         f0=voice.f0,
@@ -322,6 +335,13 @@ def _manifest(
         stages=stages,
         provenance=provenance,
     )
+
+
+def _default_speaker(speakers: list[str]) -> str:
+    """F7, which ModelScope's front end always asks for; else the first, as KAN-TTS takes it."""
+    if "F7" in speakers or not speakers:
+        return "F7"
+    return speakers[0]
 
 
 def _runs_per_second(voice: LoadedVoice, stage: Stage, axes: Any) -> float:

@@ -1,9 +1,9 @@
 """Speaking with an exported voice: numpy and one backend, no PyTorch.
 
-    from sambert_trt.runtime import Style, open_voice
+from sambert_trt.runtime import Style, open_voice
 
-    with open_voice("voice") as voice:
-        voice.say("今天天气真好", Style(emotion="happy")).save("out.wav")
+with open_voice("voice") as voice:
+    voice.say("今天天气真好", Style(emotion="happy")).save("out.wav")
 """
 
 from .audio import Audio, AudioChunk

@@ -13,9 +13,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sambert_trt.engines.errors import InputError, OutputError
+from sambert_trt.engines.errors import InputError, OutputError, SambertError
 
-__all__ = ["FORMATS", "Audio", "AudioChunk", "AudioWriter", "audio_writer", "int16_from_float"]
+__all__ = [
+    "FORMATS",
+    "Audio",
+    "AudioChunk",
+    "AudioWriter",
+    "audio_writer",
+    "int16_from_float",
+    "replaced_file",
+]
 
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 RATES = (4000, 192_000)
@@ -121,19 +129,45 @@ def audio_writer(path: Path, sample_rate: int, *, rate: int | None = None) -> It
         )
     check_rate(rate or sample_rate)
     kind, subtype = FORMATS[path.suffix.lower()]
-    temporary = _temporary_beside(path)
+    with replaced_file(path) as temporary:
+        try:
+            with soundfile.SoundFile(
+                str(temporary), "w", rate or sample_rate, 1, format=kind, subtype=subtype
+            ) as file:
+                writer = _FileWriter(file, sample_rate, rate or sample_rate)
+                yield writer
+                writer.finish()
+        except soundfile.LibsndfileError as error:
+            raise OutputError(f"{path} cannot be written: {error}; is the disk full?") from error
+
+
+@contextlib.contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Yields a temporary file beside `path` that takes its place only when the block ends well.
+
+    Raises:
+        OutputError: the place is a folder or cannot be written; what stood there is untouched.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; name a file")
     try:
-        with soundfile.SoundFile(
-            str(temporary), "w", rate or sample_rate, 1, format=kind, subtype=subtype
-        ) as file:
-            writer = _FileWriter(file, sample_rate, rate or sample_rate)
-            yield writer
-            writer.finish()
-        _keep(temporary, path)
-    except (OSError, soundfile.LibsndfileError) as error:
-        if isinstance(error, OutputError) or not _is_output_error(error):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror}; choose a writable place"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, SambertError):
             raise
-        raise OutputError(f"{path} cannot be written: {error}") from error
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}; is the disk full?"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -162,29 +196,7 @@ class _FileWriter:
             self._file.write(int16_from_float(block) if integers else np.clip(block, -1, 1))
 
 
-def _temporary_beside(path: Path) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror}; choose a writable place"
-        ) from error
-    os.close(handle)
-    return Path(name)
-
-
-def _keep(temporary: Path, path: Path) -> None:
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; name a file")
-    temporary.chmod(0o666 & ~_umask())
-    temporary.replace(path)
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _is_output_error(error: Exception) -> bool:
-    return not isinstance(error, ConnectionError | InterruptedError)

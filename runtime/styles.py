@@ -135,7 +135,9 @@ def _emotion(
         vectors = table[ids]
     if style.intensity != 1.0:
         neutral = table[names.index(NEUTRAL)]
-        return (neutral + np.float32(style.intensity) * (vectors - neutral)).astype(np.float32), None
+        return (neutral + np.float32(style.intensity) * (vectors - neutral)).astype(
+            np.float32
+        ), None
     return vectors, ids
 
 

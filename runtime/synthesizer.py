@@ -192,9 +192,7 @@ class Synthesizer:
         plan = utterance.plan
         assert plan is not None
         if plan.frames == 0:
-            _LOG.warning(
-                "all durations are 0, nothing to hear of %r", utterance.sentence.text[:40]
-            )
+            _LOG.warning("all durations are 0, nothing to hear of %r", utterance.sentence.text[:40])
             return
         utterance.stream = MelStream(
             plan,

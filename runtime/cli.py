@@ -1,0 +1,393 @@
+"""sambert-tts: say, stream, voices and info.
+
+Exit codes: 0 spoken; 1 something failed (one sentence on standard error); 2 wrong usage; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from sambert_trt.engines.errors import InputError, SambertError
+
+if TYPE_CHECKING:
+    from .audio import AudioChunk, AudioWriter
+    from .styles import Style
+    from .voice import Voice
+
+__all__ = ["main"]
+
+_BLOCK = 1 << 16
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    for output in (sys.stdout, sys.stderr):
+        if hasattr(output, "reconfigure"):
+            output.reconfigure(errors="replace")
+    options = _parser().parse_args(arguments)
+    level = logging.DEBUG if options.verbose > 1 else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        code: int = options.run(options)
+    except SambertError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was left half-written", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except MemoryError:
+        return _fail("out of memory; speak less at once, or use fewer --threads", 1)
+    except OSError as error:
+        return _fail(str(error), 1)
+    return code
+
+
+def _say(options: argparse.Namespace) -> int:
+    from .audio import FORMATS, audio_writer
+    from .stream import OFFLINE
+
+    output = Path(options.output)
+    if output.suffix.lower() not in FORMATS:
+        raise InputError(f"-o {output}: files end in {', '.join(FORMATS)}")
+    started = time.perf_counter()
+    trace: dict[str, Any] | None = None if options.trace is None else {}
+    with ExitStack() as stack:
+        voice = stack.enter_context(_voice(options))
+        ready = time.perf_counter()
+        chunks = _chunks(voice, options, stack, OFFLINE, trace)
+        first = next(chunks, None)
+        rate = voice.manifest.sample_rate
+        with audio_writer(output, rate, rate=options.rate) as writer:
+            report = _write(first, chunks, writer, options)
+        if trace is not None:
+            _save_trace(Path(options.trace), trace)
+        report["seconds"] = report["samples"] / rate
+    finished = time.perf_counter()
+    _report(options, output, report, ready - started, finished - ready)
+    return 0
+
+
+def _stream(options: argparse.Namespace) -> int:
+    from .audio import int16_from_float
+    from .stream import STREAMING
+
+    with ExitStack() as stack:
+        voice = stack.enter_context(_voice(options))
+        begun = time.perf_counter()
+        for index, chunk in enumerate(_chunks(voice, options, stack, STREAMING, None)):
+            sys.stdout.buffer.write(int16_from_float(chunk.samples).astype("<i2").tobytes())
+            sys.stdout.buffer.flush()
+            if options.verbose and index == 0:
+                print(f"first audio {1e3 * (time.perf_counter() - begun):.0f} ms", file=sys.stderr)
+            if options.verbose:
+                print(_chunk_line(chunk), file=sys.stderr)
+    return 0
+
+
+def _voices(options: argparse.Namespace) -> int:
+    from sambert_trt.engines.voice import manifest_from_directory, voice_directories
+
+    folders = voice_directories(Path(options.folder))
+    if not folders:
+        raise InputError(
+            f"{options.folder} holds no voice directory; make one with: sambert-export SOURCE -o "
+            f"{Path(options.folder) / 'NAME'}"
+        )
+    for folder in folders:
+        try:
+            manifest = manifest_from_directory(folder)
+        except SambertError as error:
+            print(f"{folder}\tbroken: {error}")
+            continue
+        print(
+            f"{folder}\t{manifest.name}\t{manifest.language}\t{manifest.sample_rate} Hz\t"
+            f"{len(_real(manifest.speakers))} speakers\t{len(_real(manifest.emotions))} emotions"
+        )
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
+
+    directory = Path(options.voice)
+    manifest = manifest_from_directory(directory)
+    for record in manifest.files:
+        checked_bytes(directory, record)
+    facts: dict[str, Any] = {
+        "name": manifest.name,
+        "language": manifest.language,
+        "sample_rate": manifest.sample_rate,
+        "hop": manifest.hop,
+        "mel_channels": manifest.mel_channels,
+        "nsf": manifest.f0 is not None,
+        "filled_pauses": manifest.filled_pauses,
+        "speakers": list(_real(manifest.speakers)),
+        "emotions": [n.removeprefix("emotion_") for n in _real(manifest.emotions)],
+        "default_speaker": manifest.default_speaker,
+        "default_emotion": manifest.default_emotion.removeprefix("emotion_"),
+        "stages": {
+            stage.value: {"parameters": r.parameters, "megabytes": round(r.file.bytes / 1e6, 2)}
+            for stage, r in manifest.stages.items()
+        },
+        "files_intact": True,
+    }
+    if options.json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        return 0
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for key, item in value.items():
+                print(f"  {key}: {item['parameters']} parameters, {item['megabytes']} MB")
+        else:
+            print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+    return 0
+
+
+def _voice(options: argparse.Namespace) -> Voice:
+    from .voice import open_voice
+
+    return open_voice(options.voice, threads=options.threads)
+
+
+def _chunks(
+    voice: Voice,
+    options: argparse.Namespace,
+    stack: ExitStack,
+    policy: Any,
+    trace: dict[str, Any] | None,
+) -> Iterator[AudioChunk]:
+    kind, content, total = _input(options, stack)
+    progress = _progress(total, options)
+    if progress is not None:
+        stack.callback(progress.close)
+    pieces: str | Iterable[str] = content
+    if progress is not None and not isinstance(content, str):
+        pieces = _counted(content, progress)
+    given: dict[str, Any] = {kind: pieces}
+    return voice.stream(
+        style=_style(options),
+        gap=options.gap,
+        seed=_seed(options.noise),
+        policy=policy,
+        trace=trace,
+        **given,
+    )
+
+
+def _input(
+    options: argparse.Namespace, stack: ExitStack
+) -> tuple[str, str | Iterable[str], int | None]:
+    given = [x is not None for x in (options.text, options.file, options.symbols)]
+    if sum(given) > 1:
+        raise InputError("give one of TEXT, --file or --symbols, not several")
+    if options.text is not None:
+        return "text", options.text, None
+    name = options.symbols if options.symbols is not None else options.file
+    if name in (None, "-"):
+        if name is None and sys.stdin.isatty():
+            raise InputError("nothing to speak: give TEXT, --file FILE or --symbols FILE")
+        source: TextIO = sys.stdin
+        if hasattr(source, "reconfigure"):
+            source.reconfigure(encoding="utf-8-sig", errors="strict")
+        total = None
+    else:
+        source, total = _opened(Path(name), stack), Path(name).stat().st_size
+    if options.symbols is not None:
+        return "symbols", "".join(_blocks(source, name or "-")), None
+    return "text", _blocks(source, name or "standard input"), total
+
+
+def _opened(path: Path, stack: ExitStack) -> TextIO:
+    try:
+        return stack.enter_context(path.open(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _blocks(source: TextIO, name: str) -> Iterator[str]:
+    try:
+        while block := source.read(_BLOCK):
+            yield block
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name} is not UTF-8 (byte {error.object[error.start]:#x} in it): convert it first"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _counted(blocks: Iterable[str], progress: Any) -> Iterator[str]:
+    for block in blocks:
+        for line in block.splitlines(keepends=True):
+            yield line
+            progress.update(len(line.encode("utf-8", "surrogatepass")))
+
+
+def _progress(total: int | None, options: argparse.Namespace) -> Any:
+    if total is None or options.quiet or not sys.stderr.isatty():
+        return None
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit="B", unit_scale=True, desc="speaking", file=sys.stderr)
+
+
+def _write(
+    first: AudioChunk | None,
+    chunks: Iterator[AudioChunk],
+    writer: AudioWriter,
+    options: argparse.Namespace,
+) -> dict[str, Any]:
+    report: dict[str, Any] = {"samples": 0, "sentences": 0, "stages": {}}
+    stages: dict[str, float] = report["stages"]
+    chunk = first
+    while chunk is not None:
+        writer.write(chunk.samples)
+        report["samples"] += len(chunk.samples)
+        report["sentences"] += chunk.last
+        for name, seconds in chunk.timings.items():
+            stages[name] = stages.get(name, 0.0) + seconds
+        if options.verbose > 1:
+            print(_chunk_line(chunk), file=sys.stderr)
+        chunk = next(chunks, None)
+    return report
+
+
+def _report(
+    options: argparse.Namespace, output: Path, report: Mapping[str, Any], load: float, work: float
+) -> None:
+    if options.quiet:
+        return
+    seconds = report["seconds"]
+    ratio = f", {seconds / work:.1f} times real time" if seconds else ""
+    print(f"{output}: {seconds:.2f} s of speech in {work:.2f} s{ratio} (loaded in {load:.2f} s)")
+    if options.verbose:
+        for name, spent in sorted(report["stages"].items(), key=lambda item: -item[1]):
+            print(f"  {name:14} {1e3 * spent:9.1f} ms", file=sys.stderr)
+
+
+def _chunk_line(chunk: AudioChunk) -> str:
+    stages = ", ".join(f"{name} {1e3 * s:.0f}" for name, s in chunk.timings.items())
+    length = len(chunk.samples) / chunk.sample_rate
+    return f"  at {chunk.start_seconds:7.2f} s: {length:5.2f} s; ms: {stages}"
+
+
+def _save_trace(path: Path, trace: Mapping[str, Any]) -> None:
+    import numpy as np
+
+    from .audio import replaced_file
+
+    with replaced_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **trace)
+
+
+def _style(options: argparse.Namespace) -> Style:
+    from .styles import Style
+
+    return Style(
+        speaker=options.speaker,
+        emotion=_emotion(options.emotion),
+        intensity=options.intensity,
+        speed=options.speed,
+        pitch=options.pitch,
+        energy=options.energy,
+    )
+
+
+def _emotion(text: str | None) -> str | dict[str, float] | None:
+    if text is None or not ({":", ","} & set(text)):
+        return text
+    weights: dict[str, float] = {}
+    for part in text.split(","):
+        name, mark, number = part.partition(":")
+        try:
+            weights[name.strip()] = float(number) if mark else 1.0
+        except ValueError:
+            raise InputError(
+                f"--emotion {text!r}: {part!r} is not NAME:WEIGHT, as in happy:0.7,sad:0.3"
+            ) from None
+    return weights
+
+
+def _seed(text: str) -> int | None:
+    if text == "none":
+        return None
+    number = text.removeprefix("seed:")
+    if not number.isdecimal() or len(number) > 18:
+        raise InputError(f"--noise {text!r}: needs none, or seed:N with a whole number")
+    return int(number)
+
+
+def _real(names: Sequence[str]) -> list[str]:
+    from .styles import RESERVED
+
+    return [name for name in names if name and name not in RESERVED]
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"sambert-tts: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sambert-tts", description="Speak with an exported Sambert-HiFiGAN voice."
+    )
+    parser.set_defaults(verbose=0)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    say = commands.add_parser("say", help="speak into a file", description="Speak into a file.")
+    say.add_argument("-o", "--output", default="out.wav", help="WAV, FLAC or OGG (out.wav)")
+    say.add_argument("--rate", type=int, help="resample the file to this many hertz")
+    say.add_argument("--trace", metavar="FILE.npz", help="write every stage's arrays")
+    say.set_defaults(run=_say)
+    stream = commands.add_parser(
+        "stream",
+        help="speak to standard output as it is made",
+        description="Speak to standard output as 16-bit little-endian mono samples, as they come.",
+    )
+    stream.set_defaults(run=_stream)
+    for command in (say, stream):
+        _add_speaking(command)
+    voices = commands.add_parser("voices", help="list the voice directories in a folder")
+    voices.add_argument("folder", nargs="?", default=".", help="where to look (.)")
+    voices.set_defaults(run=_voices)
+    info = commands.add_parser("info", help="what a voice is, and whether its files are intact")
+    info.add_argument("voice", help="a voice directory")
+    info.add_argument("--json", action="store_true", help="for machines")
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _add_speaking(command: argparse.ArgumentParser) -> None:
+    command.add_argument("text", nargs="?", metavar="TEXT", help="what to say")
+    command.add_argument("--voice", required=True, metavar="DIR", help="a voice directory")
+    command.add_argument("--file", help="read the text from a UTF-8 file, - for standard input")
+    command.add_argument(
+        "--symbols", metavar="FILE", help="speak symbol lines, - for standard input"
+    )
+    command.add_argument("--speaker", help="a speaker of the voice")
+    command.add_argument("--emotion", help="an emotion, or a blend such as happy:0.7,sad:0.3")
+    command.add_argument("--intensity", type=float, default=1.0, help="0 neutral to 2 (1)")
+    command.add_argument("--speed", type=float, default=1.0, help="2 is twice as fast (1)")
+    command.add_argument("--pitch", type=float, default=0.0, help="shift in standard deviations")
+    command.add_argument("--energy", type=float, default=0.0, help="shift in standard deviations")
+    command.add_argument("--gap", type=float, default=0.28, help="seconds between sentences (0.28)")
+    command.add_argument(
+        "--noise", default="seed:0", help="none or seed:N, for NSF voices (seed:0)"
+    )
+    command.add_argument("--threads", type=int, help="how many to work with")
+    command.add_argument("-v", "--verbose", action="count", default=0, help="time of each stage")
+    command.add_argument("-q", "--quiet", action="store_true", help="no report, no progress")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
