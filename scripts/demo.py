@@ -30,7 +30,7 @@ def main() -> int:
     say = (str(python.with_name("sambert-tts")), "say", SENTENCE, "--voice", str(voice))
     try:
         exported = seconds_of(export)
-        spoken = seconds_of((*say, "-o", str(wav)))
+        spoken = seconds_of((*say, "-o", str(wav), "-v"))
     except subprocess.CalledProcessError as error:
         print(f"demo: {Path(error.cmd[0]).name} ended with {error.returncode}", file=sys.stderr)
         return 1
