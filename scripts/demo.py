@@ -58,7 +58,7 @@ def report(wav: Path, exported: float, spoken: float) -> None:
     with wave.open(str(wav), "rb") as audio:
         rate = audio.getframerate()
         seconds = audio.getnframes() / rate
-    print(f"\nthe voice   {shorten(str(DEMO / 'voice'))}, exported in {exported:.1f} s")
+    print(f"\nthe voice   {shorten(str(DEMO / 'voice'))}, ready in {exported:.1f} s")
     print(f"the speech  {shorten(str(wav))}, {seconds:.2f} s at {rate} Hz, made in {spoken:.1f} s")
     print("            (that includes starting Python and loading the voice)")
     print(f"the text    {SENTENCE}")
