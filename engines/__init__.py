@@ -1,4 +1,4 @@
-"""The contracts between exporter, calibration, engine builder and runtime. Standard library only."""
+"""The contracts of exporter, calibration, engine builder and runtime. Standard library only."""
 
 from .errors import (
     BackendError,

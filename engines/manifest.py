@@ -9,7 +9,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import SchemaError
 from .graphs import GraphSpec, Stage, graph_spec_from_dict
@@ -17,6 +17,8 @@ from .graphs import GraphSpec, Stage, graph_spec_from_dict
 __all__ = ["SCHEMA", "F0Rule", "FileRecord", "StageRecord", "VoiceManifest", "manifest_from_json"]
 
 SCHEMA = 1
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -165,38 +167,37 @@ def _stages(value: Mapping[str, Any]) -> dict[Stage, StageRecord]:
     }
 
 
-def _record(kind: type[Any], value: Mapping[str, Any]) -> Any:
+def _record(kind: type[Record], value: Mapping[str, Any]) -> Record:
     converters: dict[str, Callable[[Any], Any]] = {"str": _text, "int": _integer, "float": _number}
-    return kind(
-        **{f.name: converters[str(f.type)](value[f.name]) for f in dataclasses.fields(kind)}
-    )
+    fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+    return kind(**{f.name: converters[str(f.type)](value[f.name]) for f in fields})
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
     return value
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is not a list of texts")
     return tuple(map(_text, value))
 
 
-def _integer(value: Any) -> int:
+def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{value!r} is not a whole number")
     return value
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{value!r} is not a number")
     return float(value)
 
 
-def _boolean(value: Any) -> bool:
+def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return value

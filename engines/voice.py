@@ -8,7 +8,6 @@ Standard library only.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -117,12 +116,12 @@ def replaced_directory(target: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         if target.exists():
-            os.replace(target, work / "old")
+            target.replace(work / "old")
         try:
-            os.replace(fresh, target)
+            fresh.replace(target)
         except OSError:
             if (work / "old").exists():
-                os.replace(work / "old", target)
+                (work / "old").replace(target)
             raise
     except OSError as error:
         if isinstance(error, OutputError):
@@ -157,11 +156,17 @@ def _checked_size(directory: Path, record: FileRecord) -> Path:
 
 def _missing_manifest(directory: Path) -> str:
     if not directory.exists():
-        return f"{directory} does not exist; export a voice there with: sambert-export SOURCE -o {directory}"
+        return (
+            f"{directory} does not exist; export a voice there with: "
+            f"sambert-export SOURCE -o {directory}"
+        )
     found = voice_directories(directory)
     if found:
         names = ", ".join(str(path) for path in found)
         return f"{directory} holds {len(found)} voices; choose one: {names}"
     if (directory / "am").is_dir() or (directory / "voices").is_dir():
-        return f"{directory} is a PyTorch voice; export it first with: sambert-export {directory} -o voice"
+        return (
+            f"{directory} is a PyTorch voice; "
+            f"export it first with: sambert-export {directory} -o voice"
+        )
     return f"{directory} holds no {MANIFEST}: it is no voice directory (see sambert-export)"

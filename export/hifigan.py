@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from .config import HifiganConfig
 from .ops import convolve, upsample
+from .typed import members
 
 __all__ = ["Generator", "MergedUpsample", "source_rates"]
 
@@ -107,7 +108,8 @@ class ResBlock(nn.Module):
 
     def flat(self, x: Tensor) -> Tensor:
         """The same over [1, width, 1, T]."""
-        for first, second in zip(self.convs1, self.convs2, strict=True):
+        firsts, seconds = members(self.convs1, PaddedConv), members(self.convs2, PaddedConv)
+        for first, second in zip(firsts, seconds, strict=True):
             y = first.flat(F.leaky_relu(x, self.slope))
             x = x + second.flat(F.leaky_relu(y, self.slope))
         return x
@@ -120,9 +122,14 @@ class SourceMixer(nn.Module):
         super().__init__()
         self.ffn = nn.ModuleList([nn.Conv1d(harmonics, 1, 1)])
 
+    @property
+    def layer(self) -> nn.Conv1d:
+        """The mixing layer."""
+        return members(self.ffn, nn.Conv1d)[0]
+
     def forward(self, harmonics: Tensor) -> Tensor:
         """[1, harmonics, samples] -> excitation [1, 1, samples]."""
-        return torch.tanh(self.ffn[0](harmonics))
+        return torch.tanh(self.layer(harmonics))
 
 
 def source_rates(config: HifiganConfig) -> tuple[int, ...]:
@@ -165,14 +172,10 @@ class Generator(nn.Module):
         last = top >> len(config.upsample_scales)
         self.conv_post = PaddedConv(last, config.out_channels, config.kernel_size, causal=causal)
 
-    def blocks(self, stage: int, x: Tensor) -> Tensor:
-        """The mean of a stage's residual blocks, [1, width, T] -> [1, width, T]."""
+    def blocks(self, stage: int) -> list[ResBlock]:
+        """A stage's residual blocks."""
         count = len(self.config.resblock_kernel_sizes)
-        blocks = self.conv_blocks[stage * count : (stage + 1) * count]
-        total = blocks[0](x)
-        for block in blocks[1:]:
-            total = total + block(x)
-        return total / count
+        return members(self.conv_blocks, ResBlock)[stage * count : (stage + 1) * count]
 
     def upsample(self, stage: int, a: Tensor) -> Tensor:
         """The original's two branches, [1, wide, T] -> [1, narrow, T * scale]."""
@@ -191,7 +194,11 @@ class Generator(nn.Module):
             x = self.upsample(stage, F.leaky_relu(x, self.config.negative_slope))
             if excitation is not None:
                 x = x + self.source_downs[stage](excitation)
-            x = self.blocks(stage, x)
+            blocks = self.blocks(stage)
+            total = blocks[0](x)
+            for block in blocks[1:]:
+                total = total + block(x)
+            x = total / len(blocks)
         return torch.tanh(self.conv_post(F.leaky_relu(x, FINAL_SLOPE)))
 
 

@@ -29,7 +29,27 @@ from .stages import StageModule
 __all__ = ["FORBIDDEN", "GraphReport", "macs_of_graph", "write_graph"]
 
 FORBIDDEN = frozenset(
-    ["Loop", "Scan", "If", "NonZero", "ScatterND", "ScatterElements", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial", "Unique", "Compress", "SequenceConstruct", "DFT", "STFT", "Attention", "TensorScatter"]
+    {
+        "Attention",
+        "Bernoulli",
+        "Compress",
+        "DFT",
+        "If",
+        "Loop",
+        "Multinomial",
+        "NonZero",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+        "STFT",
+        "Scan",
+        "ScatterElements",
+        "ScatterND",
+        "SequenceConstruct",
+        "TensorScatter",
+        "Unique",
+    }
 )
 TOLERANCE = 1e-4
 _EXPORTER_IR = 8

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.onnx import register_custom_op_symbolic, symbolic_helper
+from torch.onnx import symbolic_helper, utils
 
 __all__ = ["OPSET", "convolve", "upsample"]
 
@@ -120,5 +120,5 @@ _LIBRARY.define(
 _LIBRARY.define("upsample(Tensor x, Tensor weight, Tensor bias, int stride, int crop) -> Tensor")
 _LIBRARY.impl("convolve", _convolve, "CompositeImplicitAutograd")
 _LIBRARY.impl("upsample", _upsample, "CompositeImplicitAutograd")
-register_custom_op_symbolic("sambert_trt::convolve", _convolve_node, OPSET)
-register_custom_op_symbolic("sambert_trt::upsample", _upsample_node, OPSET)
+utils.register_custom_op_symbolic("sambert_trt::convolve", _convolve_node, OPSET)
+utils.register_custom_op_symbolic("sambert_trt::upsample", _upsample_node, OPSET)

@@ -20,7 +20,8 @@ from torch import Tensor
 from sambert_trt.engines.manifest import F0Rule
 
 from .hifigan import Generator
-from .sambert import Sambert
+from .sambert import PncaBlock, Sambert
+from .typed import members
 
 __all__ = ["Conditioning", "Reference"]
 
@@ -148,26 +149,24 @@ class Reference:
         """All decoder steps: frames [L * r, C]."""
         decoder, config = self.model.mel_decoder.mel_dec, self.model.config
         heads = config.decoder_num_heads
-        ahead = [
-            _heads(block.pnca_attn.w_h_kv(memory), 2, heads)  # type: ignore[operator, union-attr]
-            for block in decoder.pnca
-        ]
-        caches: list[Tensor | None] = [None] * len(decoder.pnca)
+        blocks = members(decoder.pnca, PncaBlock)
+        ahead = [_heads(block.pnca_attn.w_h_kv(memory), 2, heads) for block in blocks]
+        caches: list[Tensor | None] = [None] * len(blocks)
         frame, outputs = memory.new_zeros(1, config.num_mels), []
         for step in range(len(memory)):
             past_mask, ahead_mask = _band_masks(len(memory), band)
             x = torch.cat([memory[step : step + 1], decoder.prenet(frame)], dim=1)
             x = decoder.dec_in_proj(x) * decoder.scale
-            for index, block in enumerate(decoder.pnca):
+            for index, block in enumerate(blocks):
                 attention = block.pnca_attn
-                qkv = _heads(attention.w_x_qkv(attention.layer_norm(x)), 3, heads)  # type: ignore[operator, union-attr]
+                qkv = _heads(attention.w_x_qkv(attention.layer_norm(x)), 3, heads)
                 fresh, cache = qkv[1:], caches[index]
                 seen = fresh if cache is None else torch.cat([cache, fresh], dim=2)
                 caches[index] = seen
                 past = _attend(qkv[0], seen, past_mask[step, : step + 1])
                 future = _attend(qkv[0], ahead[index], ahead_mask[step])
-                x = x + attention.fc_x(past) + attention.fc_h(future)  # type: ignore[operator, union-attr]
-                x = block.pos_ffn(x)  # type: ignore[operator]
+                x = x + attention.fc_x(past) + attention.fc_h(future)
+                x = block.pos_ffn(x)
             out = decoder.dec_out_proj(decoder.ln(x)).reshape(-1, config.num_mels)
             outputs.append(out)
             frame = out[-1:]

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from sambert_trt.engines.graphs import AxisRange, GraphSpec, Stage, TensorSpec
 
 from .config import HifiganConfig, SambertConfig
-from .hifigan import FINAL_SLOPE, Generator, MergedUpsample
-from .sambert import Fsmn, PncaBlock, Sambert, position_table
+from .hifigan import FINAL_SLOPE, Generator, MergedUpsample, SourceConv
+from .sambert import Fsmn, MemoryBlock, PncaBlock, Sambert, position_table
+from .typed import members
 
 __all__ = [
     "StageModule",
@@ -220,7 +221,10 @@ class PostnetChunk(nn.Module):
         """See the class."""
         x, inside = frames.transpose(1, 2), mask.transpose(1, 2)
         layers = zip(
-            self.fsmn.ffn_lst, self.fsmn.memory_block_lst, self.fsmn.residuals, strict=True
+            self.fsmn.ffn_lst,
+            members(self.fsmn.memory_block_lst, MemoryBlock),
+            self.fsmn.residuals,
+            strict=True,
         )
         for project, block, residual in layers:
             p = project(x) * inside
@@ -249,18 +253,18 @@ class VocoderChunk(nn.Module):
     def forward(self, mel: Tensor, excitation: Tensor | None = None) -> tuple[Tensor]:
         """See the class."""
         model = self.generator
-        count = len(model.config.resblock_kernel_sizes)
         x = model.conv_pre.flat(mel.transpose(1, 2)[:, :, None])
         for stage, upsample in enumerate(self.upsamples):
             x = x + torch.sin(x)
             x = upsample(F.leaky_relu(x, model.config.negative_slope))
             if excitation is not None:
-                x = x + model.source_downs[stage].flat(excitation[:, None, None])
-            blocks = model.conv_blocks[stage * count : (stage + 1) * count]
+                down = members(model.source_downs, SourceConv)[stage]
+                x = x + down.flat(excitation[:, None, None])
+            blocks = model.blocks(stage)
             total = blocks[0].flat(x)
             for block in blocks[1:]:
                 total = total + block.flat(x)
-            x = total / count
+            x = total / len(blocks)
         wave = torch.tanh(model.conv_post.flat(F.leaky_relu(x, FINAL_SLOPE)))
         return (wave.reshape(1, -1),)
 
@@ -458,6 +462,4 @@ def _frozen(tensor: Tensor) -> nn.Parameter:
 
 
 def _blocks(model: Sambert) -> list[PncaBlock]:
-    blocks = list(model.mel_decoder.mel_dec.pnca)
-    assert all(isinstance(block, PncaBlock) for block in blocks)
-    return blocks  # type: ignore[return-value]
+    return members(model.mel_decoder.mel_dec.pnca, PncaBlock)

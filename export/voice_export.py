@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import SambertError
-from sambert_trt.engines.graphs import Stage
+from sambert_trt.engines.graphs import AxisRange, Stage
 from sambert_trt.engines.manifest import F0Rule, StageRecord, VoiceManifest
 from sambert_trt.engines.voice import (
     MANIFEST,
@@ -252,9 +252,9 @@ def _styles(voice: LoadedVoice) -> dict[str, NDArray[np.float32]]:
     if voice.pauses is not None:
         arrays["filled_pauses"] = voice.pauses
     if voice.f0 is not None:
-        mixer = voice.generator.source_module.ffn[0]
-        arrays["source_weight"] = mixer.weight[0, :, 0].numpy()
-        arrays["source_bias"] = mixer.bias.numpy()
+        weights = voice.generator.source_module.layer.state_dict()
+        arrays["source_weight"] = weights["weight"][0, :, 0].numpy()
+        arrays["source_bias"] = weights["bias"].numpy()
     return arrays
 
 
@@ -344,7 +344,7 @@ def _default_speaker(speakers: list[str]) -> str:
     return speakers[0]
 
 
-def _runs_per_second(voice: LoadedVoice, stage: Stage, axes: Any) -> float:
+def _runs_per_second(voice: LoadedVoice, stage: Stage, axes: Mapping[str, AxisRange]) -> float:
     frames = voice.settings.sample_rate / voice.settings.hop
     steps = frames / voice.settings.sambert.outputs_per_step
     rates = {

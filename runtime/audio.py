@@ -100,7 +100,8 @@ class AudioWriter(Protocol):
 def int16_from_float(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     """Truncation towards zero of 32768 x, as ModelScope does, clipped where it would wrap."""
     scaled = np.trunc(samples.astype(np.float32) * np.float32(32768))
-    return np.clip(scaled, -32768, 32767).astype(np.int16)
+    integers: NDArray[np.int16] = np.clip(scaled, -32768, 32767).astype(np.int16)
+    return integers
 
 
 def check_rate(rate: int) -> None:

@@ -1,6 +1,6 @@
 """sambert-tts: say, stream, voices and info.
 
-Exit codes: 0 spoken; 1 something failed (one sentence on standard error); 2 wrong usage; 130 Ctrl-C.
+Exit codes: 0 done; 1 something failed (one sentence on standard error); 2 wrong usage; 130 Ctrl-C.
 """
 
 from __future__ import annotations

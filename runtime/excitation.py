@@ -25,7 +25,7 @@ def denormalised(mel: NDArray[np.float32], rule: F0Rule | None) -> NDArray[np.fl
     """
     if rule is None:
         return mel
-    out = mel.copy()
+    out: NDArray[np.float32] = mel.copy()
     kind = np.dtype(rule.dtype).type
     hertz = (mel[:, -2].astype(kind) * kind(rule.scale) + kind(rule.offset)).astype(np.float32)
     out[:, -2] = np.maximum(hertz, np.float32(rule.floor))

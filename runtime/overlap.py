@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["overlapped"]
 
@@ -27,7 +27,7 @@ def overlapped(
     more = True
     try:
         while maker is not None or pending:
-            wait([f for f in (maker, pending[0] if pending else None) if f], None, FIRST_COMPLETED)
+            wait(_awaited(maker, pending), None, FIRST_COMPLETED)
             if pending and pending[0].done():
                 yield pending.popleft().result()
             if maker is not None and maker.done():
@@ -42,7 +42,11 @@ def overlapped(
             if maker is None and more and len(pending) < ahead:
                 maker = pool.submit(next, jobs, finished)
     finally:
-        left: list[Future[object]] = [f for f in (maker, *pending) if f]  # type: ignore[misc]
+        left: list[Future[Any]] = [*pending, *([maker] if maker else [])]
         for future in left:
             future.cancel()
         wait(left)
+
+
+def _awaited(maker: Future[Any] | None, pending: deque[Future[Result]]) -> list[Future[Any]]:
+    return [*([maker] if maker else []), *([pending[0]] if pending else [])]

@@ -108,6 +108,18 @@ class MelStream:
             self.excitation = np.zeros(plan.frames * manifest.hop, np.float32)
         self.decoded_steps = self.mel_frames = 0
 
+    def arrays(self) -> dict[str, NDArray[np.float32] | None]:
+        """The arrays under the names of `--trace`; rows of pad frames are zero."""
+        pad = len(self.decoded) - self._plan.frames
+        decoded = self.decoded.copy()
+        decoded[self._plan.frames :] = 0
+        return {
+            "dec_outputs": decoded,
+            "postnet_outputs": np.pad(self.postnet, ((0, pad), (0, 0))),
+            "mel_final": self.mel,
+            "excitation": self.excitation,
+        }
+
     def decode_until(self, frame: int) -> None:
         """Runs decoder steps until frames [0, frame) are there."""
         plan, r = self._plan, self._manifest.frames_per_step
@@ -202,4 +214,5 @@ def _band_masks(steps: int, band: int, window: int) -> NDArray[np.float32]:
     ahead = np.arange(window)[None, :]
     seen = back <= np.minimum(step, band)
     coming = ahead <= np.minimum(steps - 1 - step, band)
-    return np.where(np.stack([seen, coming], axis=1), np.float32(0), _MASKED)
+    masks: NDArray[np.float32] = np.where(np.stack([seen, coming], axis=1), np.float32(0), _MASKED)
+    return masks

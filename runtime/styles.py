@@ -152,7 +152,8 @@ def _blend(
         raise InputError(f"the emotion blend {dict(weights)} has no weight above 0")
     rows = [table[names.index(emotion_name(name, names))] for name in weights]
     parts = [np.float32(w / total) * row for w, row in zip(weights.values(), rows, strict=True)]
-    return np.sum(parts, axis=0, dtype=np.float32)
+    blend: NDArray[np.float32] = np.sum(parts, axis=0, dtype=np.float32)
+    return blend
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:

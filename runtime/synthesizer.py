@@ -1,6 +1,6 @@
 """Text becomes speech: each step of a sentence is a method one can stop after.
 
-    sentence ─ condition ─ encode ─ predict ─ regulate ─ windows ─ vocode ─ samples
+    sentence ─ prepare ─ encode ─ predict ─ regulate ─ begin ─ windows ─ vocode ─ samples
 
 Numpy and a backend's sessions; no torch, no onnx.
 """
@@ -27,61 +27,84 @@ from .styles import Conditioning, Style, conditioning
 from .text.sentence import Sentence, Symbol
 from .text.symbols import ids_from_sentence
 
-__all__ = ["Synthesizer", "Utterance"]
+__all__ = ["Encoded", "Predicted", "Prepared", "Synthesizer", "Utterance"]
 
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass
-class Utterance:
-    """A sentence on its way and everything computed for it so far.
-
-    N symbols, N' with filled pauses inserted; `ids` is [N, fields]. Later steps fill in the rest.
-    """
+@dataclass(frozen=True)
+class Prepared:
+    """A sentence in the voice's terms: ids int64 [N, fields] and conditioning vectors."""
 
     sentence: Sentence
     style: Style
-    number: int = 0
-    clock: Stopwatch = field(default_factory=Stopwatch)
-    ids: NDArray[np.int64] | None = None
-    conditioning: Conditioning | None = None
-    text_hid: NDArray[np.float32] | None = None
-    text: NDArray[np.float32] | None = None
-    speaker: NDArray[np.float32] | None = None
-    emotion: NDArray[np.float32] | None = None
-    pitch: NDArray[np.float32] | None = None
-    energy: NDArray[np.float32] | None = None
-    log_durations: NDArray[np.float32] | None = None
-    plan: LengthPlan | None = None
-    stream: MelStream | None = None
+    ids: NDArray[np.int64]
+    conditioning: Conditioning
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The text encoder's output.
+
+    Attributes:
+        text_hid: float32 [N, P].
+        text, speaker, emotion: [N', P], [N', S], [N', M], filled pauses inserted (else N' = N).
+    """
+
+    text_hid: NDArray[np.float32]
+    text: NDArray[np.float32]
+    speaker: NDArray[np.float32]
+    emotion: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The predictors' output: pitch, energy and log durations [N'], text' [N', P]."""
+
+    pitch: NDArray[np.float32]
+    energy: NDArray[np.float32]
+    log_durations: NDArray[np.float32]
+    text: NDArray[np.float32]
+
+
+@dataclass
+class Utterance:
+    """A sentence being spoken, and everything computed for it so far."""
+
+    number: int
+    prepared: Prepared
+    encoded: Encoded
+    predicted: Predicted
+    plan: LengthPlan
+    stream: MelStream | None
+    clock: Stopwatch
     samples: list[NDArray[np.float32]] = field(default_factory=list)
 
+    @property
+    def sentence(self) -> Sentence:
+        """The sentence."""
+        return self.prepared.sentence
+
     def arrays(self) -> dict[str, Array]:
-        """Everything computed so far under the names of `--trace`."""
+        """Everything computed so far under the names of `--trace`.
+
+        emo and spk are missing where no ids decided (a blend, an intensity, a speaker vector),
+        mel_final and what follows where the sentence has no frames.
+        """
         found: dict[str, Array | None] = {
-            "ling": self.ids,
-            "text_hid": self.text_hid,
-            "pitch": self.pitch,
-            "energy": self.energy,
-            "log_durations": self.log_durations,
+            "ling": self.prepared.ids,
+            "emo": self.prepared.conditioning.emotion_ids,
+            "spk": self.prepared.conditioning.speaker_ids,
+            "text_hid": self.encoded.text_hid,
+            "pitch": self.predicted.pitch,
+            "energy": self.predicted.energy,
+            "log_durations": self.predicted.log_durations,
+            "durations": self.plan.durations,
+            "memory": self.plan.memory,
+            "x_band_width": np.array(self.plan.band),
         }
-        if self.conditioning is not None:
-            found["emo"] = self.conditioning.emotion_ids
-            found["spk"] = self.conditioning.speaker_ids
-        if self.plan is not None:
-            found["durations"] = self.plan.durations
-            found["memory"] = self.plan.memory
-            found["x_band_width"] = np.array(self.plan.band)
         if self.stream is not None:
-            frames = len(self.stream.mel)
-            decoded = self.stream.decoded.copy()
-            decoded[frames:] = 0
-            found["dec_outputs"] = decoded
-            found["postnet_outputs"] = np.pad(
-                self.stream.postnet, ((0, len(decoded) - frames), (0, 0))
-            )
-            found["mel_final"] = self.stream.mel
-            found["excitation"] = self.stream.excitation
+            found |= self.stream.arrays()
         if self.samples:
             found["wav"] = np.concatenate(self.samples)
         return {name: array for name, array in found.items() if array is not None}
@@ -104,106 +127,88 @@ class Synthesizer:
     ) -> None:
         self._manifest, self._sessions, self._styles = manifest, sessions, styles
 
-    def utterance(self, sentence: Sentence, style: Style, number: int = 0) -> Utterance:
-        """A sentence with its ids and conditioning vectors.
+    def prepare(self, sentence: Sentence, style: Style) -> Prepared:
+        """A sentence's ids and conditioning vectors.
 
         Raises:
             InputError: an unknown symbol, speaker or emotion, no symbols, or too many.
         """
-        manifest = self._manifest
-        if not sentence.symbols:
+        manifest, count = self._manifest, len(sentence.symbols)
+        if not count:
             raise InputError("a sentence without symbols cannot be spoken")
         most = self._sessions[Stage.TEXT_ENCODER].graph.axes["symbols"].most
-        if len(sentence.symbols) > most:
+        if count > most:
             raise InputError(
-                f"a sentence of {len(sentence.symbols)} symbols, this voice takes {most} at once: "
+                f"a sentence of {count} symbols, this voice takes {most} at once: "
                 "split it where one breathes"
             )
-        utterance = Utterance(sentence, style, number)
         bare = Sentence(sentence.text, tuple(Symbol(s.units) for s in sentence.symbols))
         rows, _, _ = ids_from_sentence(bare, manifest.units, manifest.emotions, manifest.speakers)
-        utterance.ids = np.array(rows, np.int64)
-        utterance.conditioning = conditioning(
+        vectors = conditioning(
             sentence, style, manifest, self._styles["speaker"], self._styles["emotion"]
         )
-        return utterance
+        return Prepared(sentence, style, np.array(rows, np.int64), vectors)
 
-    def encode(self, utterance: Utterance) -> None:
-        """Ids -> text_hid [N, P]; filled pauses are inserted into text, speaker and emotion."""
-        assert utterance.ids is not None and utterance.conditioning is not None
-        with utterance.clock("text_encoder"):
-            outputs = self._run(Stage.TEXT_ENCODER, ids=utterance.ids[None])
-        utterance.text_hid = text = outputs["text_hid"][0]
+    def encode(self, prepared: Prepared) -> Encoded:
+        """Ids -> text_hid; filled pauses are inserted into text, speaker and emotion."""
+        outputs = self._run(Stage.TEXT_ENCODER, ids=prepared.ids[None])
+        text_hid = text = outputs["text_hid"][0]
         if self._manifest.filled_pauses:
             classes = outputs["pause_classes"][0].argmax(axis=1)
-            text = _with_pauses(text, classes, self._styles["filled_pauses"])
-        rows = np.arange(len(text))
-        rows[len(utterance.ids) :] %= len(utterance.ids)
-        utterance.text = text
-        utterance.speaker = utterance.conditioning.speaker[rows]
-        utterance.emotion = utterance.conditioning.emotion[rows]
+            text = _with_pauses(text_hid, classes, self._styles["filled_pauses"])
+        rows = np.arange(len(text)) % len(prepared.ids)
+        vectors = prepared.conditioning
+        return Encoded(text_hid, text, vectors.speaker[rows], vectors.emotion[rows])
 
-    def predict(self, utterance: Utterance) -> None:
-        """text_hid -> pitch, energy [N'], text' [N', P] and log durations [N']."""
-        text, speaker, emotion = utterance.text, utterance.speaker, utterance.emotion
-        assert text is not None and speaker is not None and emotion is not None
-        style, count = utterance.style, len(text)
-        with utterance.clock("prosody"):
+    def predict(self, encoded: Encoded, style: Style, clock: Stopwatch | None = None) -> Predicted:
+        """Pitch, energy and durations, the style's shifts applied."""
+        clock, count = clock or Stopwatch(), len(encoded.text)
+        if encoded.text.shape != encoded.text_hid.shape:
+            self._check_count(count)
+        with clock("prosody"):
             outputs = self._run(
                 Stage.PROSODY,
-                text_hid=text[None],
-                speaker=speaker[None],
-                emotion=emotion[None],
+                text_hid=encoded.text[None],
+                speaker=encoded.speaker[None],
+                emotion=encoded.emotion[None],
                 pitch_control=_control(count, style.pitch),
                 energy_control=_control(count, style.energy),
             )
-        utterance.pitch, utterance.energy = outputs["pitch"][0], outputs["energy"][0]
-        utterance.text = outputs["text"][0]
-        condition = np.concatenate([utterance.text, speaker, emotion], axis=1)
-        with utterance.clock("duration_step"):
+        text = outputs["text"][0]
+        condition = np.concatenate([text, encoded.speaker, encoded.emotion], axis=1)
+        with clock("duration_step"):
             steps = self._sessions[Stage.DURATION_STEP].steps({})
             values = [
                 steps.step({"condition": condition[i : i + 1]})["log_duration"][0]
                 for i in range(count)
             ]
-        utterance.log_durations = np.concatenate(values)
+        return Predicted(outputs["pitch"][0], outputs["energy"][0], np.concatenate(values), text)
 
-    def regulate(self, utterance: Utterance) -> LengthPlan:
-        """Durations decide the length plan."""
-        assert utterance.log_durations is not None
-        assert utterance.text is not None
-        assert utterance.speaker is not None and utterance.emotion is not None
-        with utterance.clock("length"):
-            utterance.plan = length_plan(
-                utterance.log_durations,
-                utterance.text,
-                utterance.speaker,
-                utterance.emotion,
-                self._styles["duration_timescales"],
-                frames_per_step=self._manifest.frames_per_step,
-                speed=utterance.style.speed,
-            )
-        return utterance.plan
+    def regulate(self, encoded: Encoded, predicted: Predicted, style: Style) -> LengthPlan:
+        """Durations decide how long each symbol is, and the decoder's memory."""
+        return length_plan(
+            predicted.log_durations,
+            predicted.text,
+            encoded.speaker,
+            encoded.emotion,
+            self._styles["duration_timescales"],
+            frames_per_step=self._manifest.frames_per_step,
+            speed=style.speed,
+        )
 
-    def windows(
-        self, utterance: Utterance, policy: ChunkPolicy, seed: int | None
-    ) -> Iterator[VocoderWindow]:
-        """Decoder, postnet and excitation, chunk by chunk: the vocoder's inputs."""
-        plan = utterance.plan
-        assert plan is not None
-        if plan.frames == 0:
-            _LOG.warning("all durations are 0, nothing to hear of %r", utterance.sentence.text[:40])
-            return
-        utterance.stream = MelStream(
+    def begin(
+        self, plan: LengthPlan, seed: int | tuple[int, ...] | None, clock: Stopwatch | None = None
+    ) -> MelStream:
+        """Decoder, postnet and excitation, ready to be run as far as needed."""
+        return MelStream(
             plan,
             self._manifest,
             self._sessions[Stage.MEMORY_KV],
             self._sessions[Stage.DECODER_STEP],
             self._sessions[Stage.POSTNET],
-            self._excitation(seed, utterance.number),
-            utterance.clock,
+            self._excitation(seed),
+            clock or Stopwatch(),
         )
-        yield from utterance.stream.windows(policy)
 
     def vocode(self, window: VocoderWindow) -> NDArray[np.float32]:
         """A window -> the chunk's samples [count]."""
@@ -218,21 +223,38 @@ class Synthesizer:
         self, sentence: Sentence, style: Style, policy: ChunkPolicy, seed: int | None, number: int
     ) -> Iterator[tuple[Utterance, VocoderWindow | None]]:
         """All steps but the last, as a stream of windows; None ends the sentence."""
-        utterance = self.utterance(sentence, style, number)
-        self.encode(utterance)
-        self.predict(utterance)
-        self.regulate(utterance)
-        for window in self.windows(utterance, policy, seed):
-            yield utterance, window
+        clock = Stopwatch()
+        prepared = self.prepare(sentence, style)
+        with clock("text_encoder"):
+            encoded = self.encode(prepared)
+        predicted = self.predict(encoded, style, clock)
+        with clock("length"):
+            plan = self.regulate(encoded, predicted, style)
+        stream = None
+        if plan.frames:
+            stream = self.begin(plan, None if seed is None else (seed, number), clock)
+        else:
+            _LOG.warning("all durations are 0: nothing to hear of %r", sentence.text[:40])
+        utterance = Utterance(number, prepared, encoded, predicted, plan, stream, clock)
+        if stream is not None:
+            for window in stream.windows(policy):
+                yield utterance, window
         yield utterance, None
 
-    def _excitation(self, seed: int | None, number: int) -> Excitation | None:
+    def _check_count(self, count: int) -> None:
+        most = self._sessions[Stage.PROSODY].graph.axes["symbols"].most
+        if count > most:
+            raise InputError(
+                f"with filled pauses the sentence has {count} symbols, this voice takes {most}: "
+                "split it where one breathes"
+            )
+
+    def _excitation(self, seed: int | tuple[int, ...] | None) -> Excitation | None:
         rule = self._manifest.f0
         if rule is None:
             return None
         weight, bias = self._styles["source_weight"], self._styles["source_bias"]
-        both = None if seed is None else (seed, number)
-        return Excitation(rule, weight, bias, self._manifest.hop, both)
+        return Excitation(rule, weight, bias, self._manifest.hop, seed)
 
     def _run(self, stage: Stage, **inputs: Array) -> dict[str, Array]:
         session = self._sessions[stage]
