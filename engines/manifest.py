@@ -108,7 +108,7 @@ class VoiceManifest:
             }
             for stage, record in self.stages.items()
         }
-        return json.dumps(data, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+        return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
 
 def manifest_from_json(text: str, where: str = "voice.json") -> VoiceManifest:

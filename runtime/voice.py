@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from .styles import Style
 from .synthesizer import Synthesizer, Utterance
 from .text.sentence import Sentence, Symbol
 from .text.symbols import fields_from_units, sentences_from_symbol_text
+
+if TYPE_CHECKING:
+    from .text import MandarinFrontend
 
 __all__ = ["DEFAULT_GAP", "Ids", "Voice", "open_voice"]
 
@@ -98,9 +101,9 @@ class Voice:
         self._directory, self._manifest, self._threads = directory, manifest, threads
         styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sambert-tts")
+        self._frontend = self._pool.submit(_warm_frontend, manifest)
         self._sessions = self._opened(backend)
         self._synthesizer = Synthesizer(manifest, self._sessions, styles)
-        self._frontend: Any = None
 
     @property
     def manifest(self) -> VoiceManifest:
@@ -174,13 +177,12 @@ class Voice:
         return self._chunks(sentences, style or Style(), gap, seed, policy, trace)
 
     def sentences(self, text: str | Iterable[str]) -> Iterator[Sentence]:
-        """The sentences of a text as this voice's symbols, without speaking them."""
-        if self._frontend is None:
-            from .text import MandarinFrontend
+        """The sentences of a text as this voice's symbols, without speaking them.
 
-            self._frontend = MandarinFrontend(self._manifest.units, self._manifest.language)
-        found: Iterator[Sentence] = self._frontend.sentences(text)
-        return found
+        Raises:
+            InputError: the voice speaks a language whose text only symbols can give.
+        """
+        return self._frontend.result().sentences(text)
 
     def close(self) -> None:
         """Gives threads and graphs back; calling it twice is harmless."""
@@ -324,6 +326,15 @@ class Voice:
             samples = self._synthesizer.vocode(piece.window)
         timings = {**piece.timings, **clock.taken()}
         return _Piece(piece.utterance, piece.window, timings, samples)
+
+
+def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:
+    """The front end with its dictionaries read, while the graphs are being opened."""
+    from .text import MandarinFrontend
+
+    frontend = MandarinFrontend(manifest.units, manifest.language)
+    next(frontend.sentences("好"), None)
+    return frontend
 
 
 def _pause(utterance: Utterance, gap: float) -> float:
