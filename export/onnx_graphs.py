@@ -6,6 +6,7 @@ its GraphSpec in the metadata, and is run in ONNX Runtime against the module bef
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections import Counter
@@ -74,7 +75,7 @@ def write_graph(stage: StageModule, path: Path) -> GraphReport:
         GraphError: the graph fails a check or differs from the module.
     """
     graph = stage.graph
-    model = _named(_folded(_traced(stage, path)), graph)
+    model = _named(_folded(_traced(stage)), graph)
     _check(model, graph)
     onnx.save(model, str(path))
     return GraphReport(
@@ -129,27 +130,24 @@ def _macs_of_node(node: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
     return 0
 
 
-def _traced(stage: StageModule, path: Path) -> Any:
+def _traced(stage: StageModule) -> Any:
     graph = stage.graph
     tensors = (*graph.inputs, *graph.outputs)
     inputs = {name: torch.from_numpy(a) for name, a in example_inputs(graph, "usual").items()}
-    raw = path.with_suffix(".traced")
-    try:
-        with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                stage.module,
-                tuple(inputs.values()),
-                str(raw),
-                input_names=[t.name for t in graph.inputs],
-                output_names=[t.name for t in graph.outputs],
-                dynamic_axes={t.name: axes for t in tensors if (axes := _axes(t))},
-                opset_version=OPSET,
-                dynamo=False,
-            )
-        return onnx.load(str(raw))
-    finally:
-        raw.unlink(missing_ok=True)
+    content = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            stage.module,
+            tuple(inputs.values()),
+            content,  # type: ignore[arg-type]  # the tracer writes to streams, too
+            input_names=[t.name for t in graph.inputs],
+            output_names=[t.name for t in graph.outputs],
+            dynamic_axes={t.name: axes for t in tensors if (axes := _axes(t))},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return onnx.load_model_from_string(content.getvalue())
 
 
 def _axes(tensor: TensorSpec) -> dict[int, str]:

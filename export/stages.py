@@ -27,9 +27,6 @@ __all__ = [
     "vocoder_context",
 ]
 
-MASKED = -1e4
-"""Added to masked attention logits; real voices reach 128, and it fits half precision."""
-
 SYMBOLS = AxisRange(1, 64, 512)
 STEPS = AxisRange(1, 112, 1024)
 WINDOW = AxisRange(2, 16, 128)
@@ -39,7 +36,7 @@ VOCODER_FRAMES = AxisRange(1, 128, 1024)
 
 @dataclass(frozen=True)
 class StageModule:
-    """A stage ready to be exported: its module, its signature, and its work per second of audio."""
+    """A stage ready to be exported: its module and its signature."""
 
     module: nn.Module
     graph: GraphSpec

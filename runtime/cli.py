@@ -10,8 +10,9 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -80,6 +81,10 @@ def _stream(options: argparse.Namespace) -> int:
     from .audio import int16_from_float
     from .stream import STREAMING
 
+    if sys.stdout.isatty():
+        raise InputError(
+            "stream writes raw samples: send them to a file or a player, as in > a.raw"
+        )
     with ExitStack() as stack:
         voice = stack.enter_context(_voice(options))
         begun = time.perf_counter()
@@ -202,9 +207,10 @@ def _input(
         total = None
     else:
         source, total = _opened(Path(name), stack), Path(name).stat().st_size
+    shown = "standard input" if name in (None, "-") else str(name)
     if options.symbols is not None:
-        return "symbols", "".join(_blocks(source, name or "-")), None
-    return "text", _blocks(source, name or "standard input"), total
+        return "symbols", _pieces(source.readline, shown), total
+    return "text", _pieces(partial(source.read, _BLOCK), shown), total
 
 
 def _opened(path: Path, stack: ExitStack) -> TextIO:
@@ -214,10 +220,10 @@ def _opened(path: Path, stack: ExitStack) -> TextIO:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _blocks(source: TextIO, name: str) -> Iterator[str]:
+def _pieces(read: Callable[[], str], name: str) -> Iterator[str]:
     try:
-        while block := source.read(_BLOCK):
-            yield block
+        while piece := read():
+            yield piece
     except UnicodeDecodeError as error:
         raise InputError(
             f"{name} is not UTF-8 (byte {error.object[error.start]:#x} in it): convert it first"

@@ -120,7 +120,7 @@ class Voice:
         text: str | Iterable[str] | None = None,
         style: Style | None = None,
         *,
-        symbols: str | None = None,
+        symbols: str | Iterable[str] | None = None,
         ids: Ids | None = None,
         gap: float = DEFAULT_GAP,
         seed: int | None = 0,
@@ -147,7 +147,7 @@ class Voice:
         text: str | Iterable[str] | None = None,
         style: Style | None = None,
         *,
-        symbols: str | None = None,
+        symbols: str | Iterable[str] | None = None,
         ids: Ids | None = None,
         gap: float = DEFAULT_GAP,
         seed: int | None = 0,
@@ -160,7 +160,7 @@ class Voice:
             text: Mandarin text, or pieces of it such as the lines of a file (a book is read as it
                 is spoken).
             style: speaker, emotion, speed and so on.
-            symbols: instead of text, lines of `{phone$tone$...}` symbols.
+            symbols: instead of text, lines of `{phone$tone$...}` symbols, or an iterable of lines.
             ids: instead of text, a sentence as ids.
             gap: seconds of silence between sentences.
             seed: of the noise in NSF voices; None makes all random parts zero.
@@ -217,7 +217,10 @@ class Voice:
             raise
 
     def _sentences(
-        self, text: str | Iterable[str] | None, symbols: str | None, ids: Ids | None
+        self,
+        text: str | Iterable[str] | None,
+        symbols: str | Iterable[str] | None,
+        ids: Ids | None,
     ) -> Iterator[Sentence]:
         given = [x for x in (text, symbols, ids) if x is not None]
         if len(given) != 1:

@@ -7,7 +7,7 @@ or `{byte$emotion$speaker}`; braces are optional. Standard library and the contr
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sambert_trt.engines.errors import InputError
 
@@ -57,13 +57,18 @@ def sentence_from_symbols(line: str, fields: Sequence[str]) -> Sentence:
     )
 
 
-def sentences_from_symbol_text(text: str, fields: Sequence[str]) -> Iterator[Sentence]:
+def sentences_from_symbol_text(
+    text: str | Iterable[str], fields: Sequence[str]
+) -> Iterator[Sentence]:
     """Reads lines of symbols one by one, each bare or as `id<TAB>symbols`; blank ones are skipped.
+
+    `text` is all of them, or an iterable of lines such as an open file.
 
     Raises:
         InputError: as `sentence_from_symbols`, with the line's number.
     """
-    for number, line in enumerate(text.splitlines(), start=1):
+    lines = text.splitlines() if isinstance(text, str) else text
+    for number, line in enumerate(lines, start=1):
         symbols = line.rpartition("\t")[2]
         if not symbols.strip():
             continue
