@@ -141,7 +141,14 @@ def graph_spec_from_dict(data: Mapping[str, Any]) -> GraphSpec:
             outputs=_tensors(data["outputs"]),
             axes={str(name): AxisRange(*map(int, sizes)) for name, sizes in data["axes"].items()},
         )
-    except (KeyError, TypeError, ValueError, AttributeError, GraphError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        GraphError,
+    ) as error:
         raise SchemaError(f"not a graph signature ({error!r}); export the voice again") from error
 
 

@@ -119,7 +119,7 @@ def manifest_from_json(text: str, where: str = "voice.json") -> VoiceManifest:
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SchemaError(f"{where} is not JSON ({error}); export the voice again") from error
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise SchemaError(f"{where} carries no schema number; it is no voice manifest")
@@ -130,7 +130,7 @@ def manifest_from_json(text: str, where: str = "voice.json") -> VoiceManifest:
         )
     try:
         return _manifest_from_dict(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SchemaError(
             f"{where} is not a voice manifest of schema {SCHEMA}: {error!r}; export the voice again"
         ) from error

@@ -141,7 +141,11 @@ def _checked_size(directory: Path, record: FileRecord) -> Path:
     path = directory / record.path
     if Path(record.path).is_absolute() or ".." in Path(record.path).parts:
         raise IntegrityError(f"the manifest of {directory} names {record.path}, outside the voice")
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:
+        raise VoiceError(f"{path} cannot be read: {error.strerror}") from error
+    if not found:
         raise VoiceMissingError(f"{path} is missing; copy or export the voice again")
     if path.resolve().parent != (directory.resolve() / record.path).parent:
         raise IntegrityError(f"{path} is a link to another place; copy the voice again")
