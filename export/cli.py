@@ -51,27 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _sources(options: argparse.Namespace) -> tuple[VoiceSource, ...]:
     from .source import voice_source_from_files, voice_sources_from_path
 
-    explicit = [
-        options.am_config,
-        options.am_checkpoint,
-        options.voc_config,
-        options.voc_checkpoint,
-    ]
-    given = [options.source is not None, options.modelscope is not None, any(explicit)]
+    explicit = (options.am_checkpoint, options.voc_checkpoint)
+    configs = (options.am_config, options.voc_config)
+    given = [options.source is not None, options.modelscope is not None, any(explicit + configs)]
     if sum(given) != 1:
-        raise InputError("give one of SOURCE, --modelscope ID, or the four explicit files")
-    if any(explicit):
+        raise InputError("give one of SOURCE, --modelscope ID, or explicit files")
+    if given[2]:
         if not all(explicit):
-            raise InputError(
-                "explicit files are four: --am-config, --am-checkpoint, --voc-config and "
-                "--voc-checkpoint"
-            )
+            raise InputError("explicit files need both --am-checkpoint and --voc-checkpoint")
         return (
             voice_source_from_files(
-                am_config=Path(options.am_config),
                 am_checkpoint=Path(options.am_checkpoint),
-                voc_config=Path(options.voc_config),
                 voc_checkpoint=Path(options.voc_checkpoint),
+                am_config=_path(options.am_config),
+                voc_config=_path(options.voc_config),
                 name=options.voice or Path(options.output).resolve().name,
                 audio_config=_path(options.audio_config),
                 mvn=_path(options.mvn),
@@ -170,9 +163,11 @@ def _parser() -> argparse.ArgumentParser:
     hub.add_argument("--revision", help="of the model")
     hub.add_argument("--cache", metavar="DIR", help="where downloads are kept")
     files = parser.add_argument_group("explicit files")
-    for name in ("am-config", "am-checkpoint", "voc-config", "voc-checkpoint"):
-        files.add_argument(f"--{name}", metavar="FILE")
-    files.add_argument("--audio-config", metavar="FILE")
+    files.add_argument("--am-checkpoint", metavar="FILE", help="the acoustic model, or its folder")
+    files.add_argument("--voc-checkpoint", metavar="FILE", help="the vocoder, or its folder")
+    for name in ("am-config", "voc-config"):
+        files.add_argument(f"--{name}", metavar="FILE", help="config.yaml above the checkpoint")
+    files.add_argument("--audio-config", metavar="FILE", help="audio_config.yaml")
     files.add_argument("--mvn", metavar="FILE", help="f0 mean and deviation of NSF voices")
     files.add_argument("--se", metavar="FILE", help="the speaker vector of SE voices")
     files.add_argument("--no-mask", action="store_true", help="tables without mask rows")
