@@ -128,14 +128,15 @@ def audio_writer(path: Path, sample_rate: int, *, rate: int | None = None) -> It
         raise InputError(
             f"{path}: files end in {', '.join(FORMATS)}, not {path.suffix or 'nothing'!r}"
         )
-    check_rate(rate or sample_rate)
+    rate = sample_rate if rate is None else rate
+    check_rate(rate)
     kind, subtype = FORMATS[path.suffix.lower()]
     with replaced_file(path) as temporary:
         try:
             with soundfile.SoundFile(
-                str(temporary), "w", rate or sample_rate, 1, format=kind, subtype=subtype
+                str(temporary), "w", rate, 1, format=kind, subtype=subtype
             ) as file:
-                writer = _FileWriter(file, sample_rate, rate or sample_rate)
+                writer = _FileWriter(file, sample_rate, rate)
                 yield writer
                 writer.finish()
         except soundfile.LibsndfileError as error:

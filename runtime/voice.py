@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -368,5 +369,5 @@ def _arrays_from_npz(content: bytes, directory: Path) -> Mapping[str, NDArray[np
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: np.ascontiguousarray(file[name], np.float32) for name in file.files}
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise VoiceError(f"{directory}/styles.npz cannot be read: {error}") from error
