@@ -152,8 +152,8 @@ VARIANTS: dict[str, Variant] = {
     ),
 }
 """plain: causal. nsf: f0 by mean and deviation, centred. se: speaker vector, f0 by range. five:
-five stages, 48 kHz, r = 2. odd: r = 5, postnet shifts larger than half the kernel, heads that do not
-divide the width, a residual in the first attention, six stored positions."""
+five stages, 48 kHz, r = 2. odd: r = 5, postnet shifts larger than half the kernel, heads that do
+not divide the width, a residual in the first attention, six stored positions."""
 
 
 def write_voice(folder: Path, variant: str, seed: int = 0) -> Path:
