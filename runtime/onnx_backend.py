@@ -54,6 +54,7 @@ class OnnxBackend:
                 f"the {graph.stage.value} graph does not carry the signature in voice.json; "
                 "export the voice again"
             )
+        session._model_bytes = None  # a copy kept for reopening: as large as all weights
         return OnnxSession(session, graph)
 
 
