@@ -43,7 +43,7 @@ class ChunkPolicy:
             )
 
 
-STREAMING = ChunkPolicy(first=24, growth=2.0, most=384)
+STREAMING = ChunkPolicy(first=16, growth=1.5, most=384)
 OFFLINE = ChunkPolicy(first=96, growth=2.0, most=480)
 
 
