@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 def overlapped(
     jobs: Iterator[Job], run: Callable[[Job], Result], pool: Executor, ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yields `run(job)` in the jobs' order while later jobs are made and run on the pool.
 
     At most `ahead` results wait unasked for, so a slow consumer costs no memory. An error of making

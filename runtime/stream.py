@@ -6,7 +6,7 @@ Offline speech is the stream, concatenated. Numpy only; the graphs come in as se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ _WINDOW_STEP = 16
 
 @dataclass(frozen=True)
 class ChunkPolicy:
-    """Sizes of a sentence's chunks in mel frames: the first, then `growth` times larger ones."""
+    """Sizes of chunks in mel frames: the first, then `growth` times larger ones, up to `most`."""
 
     first: int
     growth: float
@@ -42,6 +42,11 @@ class ChunkPolicy:
                 "needs 0 < first <= most and growth >= 1"
             )
 
+    def after(self, chunks: int) -> ChunkPolicy:
+        """The policy once so many chunks are out: a listener has that much to hear already."""
+        grown = self.first * self.growth ** min(chunks, 64)
+        return replace(self, first=int(min(grown, self.most)))
+
 
 STREAMING = ChunkPolicy(first=16, growth=1.5, most=384)
 OFFLINE = ChunkPolicy(first=96, growth=2.0, most=480)
@@ -50,12 +55,13 @@ OFFLINE = ChunkPolicy(first=96, growth=2.0, most=480)
 @dataclass(frozen=True)
 class VocoderWindow:
     """A chunk's mel [T, mel channels] with context, its excitation [T * hop] for NSF voices, and
-    which `count` samples from `skip` on belong to the chunk."""
+    which `count` samples from `skip` on belong to the chunk. `last` marks the sentence's end."""
 
     mel: NDArray[np.float32]
     excitation: NDArray[np.float32] | None
     skip: int
     count: int
+    last: bool = False
 
 
 def chunk_ends(frames: int, policy: ChunkPolicy) -> Iterator[int]:
@@ -163,7 +169,9 @@ class MelStream:
             if self.excitation is not None:
                 excitation = self.excitation[first * hop : last * hop]
             mel = self.mel[first:last, : manifest.mel_channels]
-            yield VocoderWindow(mel, excitation, (start - first) * hop, (end - start) * hop)
+            yield VocoderWindow(
+                mel, excitation, (start - first) * hop, (end - start) * hop, end == frames
+            )
             start = end
 
     def _excite(self, start: int, end: int) -> None:

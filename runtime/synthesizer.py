@@ -222,7 +222,7 @@ class Synthesizer:
     def speak(
         self, sentence: Sentence, style: Style, policy: ChunkPolicy, seed: int | None, number: int
     ) -> Iterator[tuple[Utterance, VocoderWindow | None]]:
-        """All steps but the last, as a stream of windows; None ends the sentence."""
+        """All steps but the last, as a stream of windows; one None where there are no frames."""
         clock = Stopwatch()
         prepared = self.prepare(sentence, style)
         with clock("text_encoder"):
@@ -236,10 +236,11 @@ class Synthesizer:
         else:
             _LOG.warning("all durations are 0: nothing to hear of %r", sentence.text[:40])
         utterance = Utterance(number, prepared, encoded, predicted, plan, stream, clock)
-        if stream is not None:
-            for window in stream.windows(policy):
-                yield utterance, window
-        yield utterance, None
+        if stream is None:
+            yield utterance, None
+            return
+        for window in stream.windows(policy):
+            yield utterance, window
 
     def _check_count(self, count: int) -> None:
         most = self._sessions[Stage.PROSODY].graph.axes["symbols"].most

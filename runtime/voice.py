@@ -8,13 +8,14 @@ from __future__ import annotations
 import io
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,9 @@ DEFAULT_GAP = 0.28
 
 _MOST_THREADS = 4
 
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Ids:
@@ -56,7 +60,7 @@ class Ids:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A window on its way through the vocoder, or (window None) a sentence's end."""
+    """A window on its way through the vocoder; None for a sentence that has nothing to hear."""
 
     utterance: Utterance
     window: VocoderWindow | None
@@ -101,9 +105,13 @@ class Voice:
     ) -> None:
         self._directory, self._manifest, self._threads = directory, manifest, threads
         styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sambert-tts")
-        self._frontend = self._pool.submit(_warm_frontend, manifest)
-        self._sessions = self._opened(backend)
+        self._slots, self._closed = BoundedSemaphore(threads), False
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="sambert-tts")
+        try:
+            self._frontend = pool.submit(_warm_frontend, manifest)
+            self._sessions = self._opened(backend, pool)
+        finally:
+            pool.shutdown(wait=False)
         self._synthesizer = Synthesizer(manifest, self._sessions, styles)
 
     @property
@@ -186,10 +194,14 @@ class Voice:
         return self._frontend.result().sentences(text)
 
     def close(self) -> None:
-        """Gives threads and graphs back; calling it twice is harmless."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Gives the graphs back; a stream that is still open ends with an error."""
+        self._closed = True
+        for _ in range(self._threads):
+            self._slots.acquire()
         for session in self._sessions.values():
             session.close()
+        for _ in range(self._threads):
+            self._slots.release()
 
     def __enter__(self) -> Voice:
         """Returns itself."""
@@ -204,17 +216,20 @@ class Voice:
         """Closes the voice."""
         self.close()
 
-    def _opened(self, backend: Backend) -> dict[Stage, Session]:
+    def _opened(self, backend: Backend, pool: ThreadPoolExecutor) -> dict[Stage, Session]:
         def opened(stage: Stage) -> Session:
             record = self._manifest.stages[stage]
             return backend.open(checked_bytes(self._directory, record.file), record.graph)
 
         largest_first = sorted(Stage, key=lambda s: -self._manifest.stages[s].file.bytes)
-        futures = {stage: self._pool.submit(opened, stage) for stage in largest_first}
+        futures = {stage: pool.submit(opened, stage) for stage in largest_first}
         try:
             return {stage: futures[stage].result() for stage in Stage}
         except BaseException:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=True, cancel_futures=True)
+            for future in futures.values():
+                if not future.cancelled() and future.exception() is None:
+                    future.result().close()
             raise
 
     def _sentences(
@@ -260,63 +275,44 @@ class Voice:
         policy: ChunkPolicy,
         trace: dict[str, NDArray[Any]] | None,
     ) -> Iterator[AudioChunk]:
-        rate = self._manifest.sample_rate
-        position, pending_gap, last_number = 0, 0, -1
-        pieces = overlapped(
-            self._pieces(sentences, style, seed, policy),
-            self._vocoded,
-            self._pool,
-            self._threads + 1,
-        )
-        with closing(pieces):  # type: ignore[type-var]
-            held: _Piece | None = None
+        rate, position, silence = self._manifest.sample_rate, 0, np.zeros(0, np.float32)
+        made = self._pieces(sentences, style, seed, policy)
+        with (
+            ThreadPoolExecutor(self._threads + 1, thread_name_prefix="sambert-tts") as pool,
+            closing(overlapped(made, self._vocoded, pool, self._threads + 1)) as pieces,
+        ):
             for piece in pieces:
-                utterance = piece.utterance
-                if trace is not None and piece.samples is not None:
-                    utterance.samples.append(piece.samples)
-                ended = piece.window is None
-                if held is not None:
-                    yield (chunk := self._chunk(held, position, pending_gap, last_number, ended))
-                    position += len(chunk.samples)
-                    pending_gap, last_number = 0, held.utterance.number
-                held = None if ended else piece
-                if ended:
-                    pending_gap = round(_pause(utterance, gap) * rate)
-                    if trace is not None:
-                        for name, array in utterance.arrays().items():
-                            trace[f"{utterance.number}/{name}"] = array
-
-    def _chunk(
-        self, piece: _Piece, position: int, pending_gap: int, last_number: int, ended: bool
-    ) -> AudioChunk:
-        assert piece.samples is not None
-        samples, utterance = piece.samples, piece.utterance
-        if last_number >= 0 and utterance.number != last_number and pending_gap:
-            samples = np.concatenate([np.zeros(pending_gap, np.float32), samples])
-        return AudioChunk(
-            samples=samples,
-            sample_rate=self._manifest.sample_rate,
-            start_seconds=position / self._manifest.sample_rate,
-            sentence=utterance.number,
-            text=utterance.sentence.text,
-            last=ended,
-            timings=piece.timings,
-        )
+                utterance, last = piece.utterance, piece.window is None or piece.window.last
+                if trace is not None:
+                    _record(trace, piece, last)
+                if piece.samples is not None:
+                    samples = np.concatenate([silence, piece.samples])
+                    yield AudioChunk(
+                        samples=samples,
+                        sample_rate=rate,
+                        start_seconds=position / rate,
+                        sentence=utterance.number,
+                        text=utterance.sentence.text,
+                        last=last,
+                        timings=piece.timings,
+                    )
+                    position += len(samples)
+                    silence = silence[:0]
+                if last and position:
+                    pause = utterance.sentence.pause
+                    silence = np.zeros(round((gap if pause is None else pause) * rate), np.float32)
 
     def _pieces(
         self, sentences: Iterator[Sentence], style: Style, seed: int | None, policy: ChunkPolicy
     ) -> Iterator[_Piece]:
-        clock, number = Stopwatch(), -1
-        while True:
-            with clock("text"):
-                sentence = next(sentences, None)
-            if sentence is None:
-                break
-            number += 1
-            front = clock.taken()
-            for utterance, window in self._synthesizer.speak(sentence, style, policy, seed, number):
-                yield _Piece(utterance, window, {**front, **utterance.clock.taken()})
-                front = {}
+        clock, number, chunks = Stopwatch(), -1, 0
+        for number, sentence in enumerate(_timed(sentences, clock)):
+            size = policy.after(chunks)
+            spoken = self._synthesizer.speak(sentence, style, size, seed, number)
+            while (step := self._worked(next, spoken, None)) is not None:
+                utterance, window = step
+                yield _Piece(utterance, window, {**clock.taken(), **utterance.clock.taken()})
+                chunks += 1
         if number < 0:
             raise InputError(
                 "there is nothing to speak: the text is empty or holds only punctuation or signs"
@@ -327,9 +323,34 @@ class Voice:
             return piece
         clock = Stopwatch()
         with clock("vocoder"):
-            samples = self._synthesizer.vocode(piece.window)
+            samples = self._worked(self._synthesizer.vocode, piece.window)
         timings = {**piece.timings, **clock.taken()}
         return _Piece(piece.utterance, piece.window, timings, samples)
+
+    def _worked(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Calls a function as one of at most `threads` at once; waiting for text is not counted."""
+        with self._slots:
+            if self._closed:
+                raise InputError("the voice was closed while it spoke; open it again")
+            return function(*args, **kwargs)
+
+
+def _timed(sentences: Iterator[Sentence], clock: Stopwatch) -> Iterator[Sentence]:
+    while True:
+        with clock("text"):
+            sentence = next(sentences, None)
+        if sentence is None:
+            return
+        yield sentence
+
+
+def _record(trace: dict[str, NDArray[Any]], piece: _Piece, last: bool) -> None:
+    utterance = piece.utterance
+    if piece.samples is not None:
+        utterance.samples.append(piece.samples)
+    if last:
+        arrays = utterance.arrays()
+        trace.update({f"{utterance.number}/{name}": array for name, array in arrays.items()})
 
 
 def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:
@@ -339,11 +360,6 @@ def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:
     frontend = MandarinFrontend(manifest.units, manifest.language)
     next(frontend.sentences("好"), None)
     return frontend
-
-
-def _pause(utterance: Utterance, gap: float) -> float:
-    pause = utterance.sentence.pause
-    return gap if pause is None else pause
 
 
 def _names(ids: NDArray[np.integer[Any]], names: tuple[str, ...], field: str) -> list[str]:
