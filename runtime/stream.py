@@ -48,7 +48,7 @@ class ChunkPolicy:
         return replace(self, first=int(min(grown, self.most)))
 
 
-STREAMING = ChunkPolicy(first=16, growth=1.5, most=384)
+STREAMING = ChunkPolicy(first=24, growth=2.0, most=384)
 OFFLINE = ChunkPolicy(first=96, growth=2.0, most=480)
 
 
