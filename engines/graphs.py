@@ -85,19 +85,24 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """The whole signature of a graph, written into its ONNX metadata as well."""
+    """The whole signature of a graph, written into its ONNX metadata as well.
+
+    `context` is how many mel frames the graph has to see before and after those it is asked for.
+    """
 
     stage: Stage
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     axes: Mapping[str, AxisRange]
     precision: Precision = Precision.FP32
+    context: tuple[int, int] = (0, 0)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
             "stage": self.stage.value,
             "precision": self.precision.value,
+            "context": list(self.context),
             "inputs": [tensor.as_dict() for tensor in self.inputs],
             "outputs": [tensor.as_dict() for tensor in self.outputs],
             "axes": {name: [axis.least, axis.usual, axis.most] for name, axis in self.axes.items()},
@@ -137,6 +142,7 @@ def graph_spec_from_dict(data: Mapping[str, Any]) -> GraphSpec:
         return GraphSpec(
             stage=Stage(data["stage"]),
             precision=Precision(data["precision"]),
+            context=_context(data["context"]),
             inputs=_tensors(data["inputs"]),
             outputs=_tensors(data["outputs"]),
             axes={str(name): AxisRange(*map(int, sizes)) for name, sizes in data["axes"].items()},
@@ -150,6 +156,11 @@ def graph_spec_from_dict(data: Mapping[str, Any]) -> GraphSpec:
         GraphError,
     ) as error:
         raise SchemaError(f"not a graph signature ({error!r}); export the voice again") from error
+
+
+def _context(sizes: Sequence[int]) -> tuple[int, int]:
+    before, after = map(int, sizes)
+    return before, after
 
 
 def _tensors(items: Sequence[Mapping[str, Any]]) -> tuple[TensorSpec, ...]:

@@ -57,7 +57,10 @@ class F0Rule:
 
 @dataclass(frozen=True)
 class VoiceManifest:
-    """A voice. Widths are channels, contexts are mel frames, `hop` and rates are samples."""
+    """A voice. Widths are channels, `hop` and rates are samples.
+
+    `weights` are the source's weights as safetensors, which speaking does not need.
+    """
 
     name: str
     language: str
@@ -72,8 +75,6 @@ class VoiceManifest:
     decoder_layers: int
     decoder_heads: int
     decoder_head_width: int
-    lookback: dict[str, int]
-    lookahead: dict[str, int]
     units: dict[str, tuple[str, ...]]
     speakers: tuple[str, ...]
     emotions: tuple[str, ...]
@@ -83,12 +84,13 @@ class VoiceManifest:
     f0: F0Rule | None
     styles: FileRecord
     stages: dict[Stage, StageRecord]
+    weights: dict[str, FileRecord]
     provenance: dict[str, Any]
     schema: int = SCHEMA
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """Every file the voice consists of, besides the manifest."""
+        """Every file the voice speaks with, besides the manifest."""
         return (self.styles, *(record.file for record in self.stages.values()))
 
     def as_json(self) -> str:
@@ -96,10 +98,11 @@ class VoiceManifest:
         data = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("stages", "f0", "styles")
+            if field.name not in ("stages", "f0", "styles", "weights")
         }
         data["f0"] = None if self.f0 is None else dataclasses.asdict(self.f0)
         data["styles"] = dataclasses.asdict(self.styles)
+        data["weights"] = {name: dataclasses.asdict(file) for name, file in self.weights.items()}
         data["stages"] = {
             stage.value: {
                 "file": dataclasses.asdict(record.file),
@@ -142,10 +145,10 @@ def _manifest_from_dict(data: Mapping[str, Any]) -> VoiceManifest:
         "int": _integer,
         "bool": _boolean,
         "tuple[str, ...]": _texts,
-        "dict[str, int]": lambda value: {str(k): _integer(v) for k, v in value.items()},
         "dict[str, tuple[str, ...]]": lambda value: {str(k): _texts(v) for k, v in value.items()},
         "F0Rule | None": lambda value: None if value is None else _record(F0Rule, value),
         "FileRecord": lambda value: _record(FileRecord, value),
+        "dict[str, FileRecord]": _files,
         "dict[Stage, StageRecord]": _stages,
         "dict[str, Any]": dict,
     }
@@ -154,6 +157,10 @@ def _manifest_from_dict(data: Mapping[str, Any]) -> VoiceManifest:
         for field in dataclasses.fields(VoiceManifest)
     }
     return VoiceManifest(**values)
+
+
+def _files(value: Mapping[str, Any]) -> dict[str, FileRecord]:
+    return {str(name): _record(FileRecord, item) for name, item in value.items()}
 
 
 def _stages(value: Mapping[str, Any]) -> dict[Stage, StageRecord]:
@@ -176,6 +183,8 @@ def _record(kind: type[Record], value: Mapping[str, Any]) -> Record:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is not a text")
+    if not value.isprintable():
+        raise ValueError(f"{value!r} holds control characters")
     return value
 
 

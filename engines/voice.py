@@ -8,11 +8,13 @@ Standard library only.
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from .errors import IntegrityError, OutputError, VoiceError, VoiceMissingError
 from .manifest import FileRecord, VoiceManifest, manifest_from_json
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 MANIFEST = "voice.json"
+_LOG = logging.getLogger(__name__)
 
 
 def manifest_from_directory(directory: Path) -> VoiceManifest:
@@ -39,6 +42,8 @@ def manifest_from_directory(directory: Path) -> VoiceManifest:
         IntegrityError: a file has another size.
     """
     path = directory / MANIFEST
+    if directory.name == MANIFEST and directory.is_file():
+        raise VoiceMissingError(f"{directory} is a file of a voice: name its folder")
     if not path.is_file():
         raise VoiceMissingError(_missing_manifest(directory))
     try:
@@ -93,7 +98,8 @@ def replaced_directory(target: Path) -> Iterator[Path]:
     """Yields an empty directory beside `target` that takes its place only when the block succeeds.
 
     What stood at `target` stays untouched until then, and is gone only after the new directory
-    stands. On any error, Ctrl-C included, the half-written directory is removed.
+    stands; what the exporter does not write itself (plans, notes) moves into the new one. On any
+    error, Ctrl-C included, the half-written directory is removed.
 
     Raises:
         OutputError: the directory cannot be written, or `target` holds something
@@ -111,35 +117,64 @@ def replaced_directory(target: Path) -> Iterator[Path]:
         raise OutputError(
             f"cannot write beside {target}: {error.strerror}; choose a writable place"
         ) from error
+    fresh, old = work / "new", work / "old"
     try:
-        fresh = work / "new"
         fresh.mkdir()
         yield fresh
-        if target.exists():
-            target.replace(work / "old")
-        try:
-            fresh.replace(target)
-        except OSError:
-            if (work / "old").exists():
-                (work / "old").replace(target)
-            raise
+        _swap(fresh, target, old)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(
-            f"writing {target} failed: {error.strerror or error}; nothing was changed there"
+            f"writing {target} failed: {error.strerror or error}; what stood there is unchanged"
         ) from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if target.exists() and _foreign(old, target):
+            _LOG.warning("what was not moved to %s is kept in %s", target, old)
+        elif target.exists() or not old.exists():
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _swap(fresh: Path, target: Path, old: Path) -> None:
+    try:
+        if target.exists():
+            target.replace(old)
+        fresh.replace(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.replace(target)
+        raise
+    for entry in _foreign(old, target):
+        entry.replace(target / entry.name)
+
+
+def _foreign(old: Path, target: Path) -> list[Path]:
+    if not old.is_dir():
+        return []
+    own = (MANIFEST, "styles.npz", "onnx", "source")
+    return [
+        entry
+        for entry in old.iterdir()
+        if entry.name not in own and not (target / entry.name).exists()
+    ]
 
 
 def _replaceable(target: Path) -> bool:
-    return target.is_dir() and ((target / MANIFEST).is_file() or not any(target.iterdir()))
+    if not target.is_dir():
+        return False
+    if not any(target.iterdir()):
+        return True
+    try:
+        manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and isinstance(manifest.get("schema"), int)
 
 
 def _checked_size(directory: Path, record: FileRecord) -> Path:
     path = directory / record.path
-    if Path(record.path).is_absolute() or ".." in Path(record.path).parts:
+    parts = PureWindowsPath(record.path)
+    if parts.is_absolute() or parts.drive or parts.root or ".." in parts.parts:
         raise IntegrityError(f"the manifest of {directory} names {record.path}, outside the voice")
     try:
         found = path.is_file()
@@ -147,8 +182,6 @@ def _checked_size(directory: Path, record: FileRecord) -> Path:
         raise VoiceError(f"{path} cannot be read: {error.strerror}") from error
     if not found:
         raise VoiceMissingError(f"{path} is missing; copy or export the voice again")
-    if path.resolve().parent != (directory.resolve() / record.path).parent:
-        raise IntegrityError(f"{path} is a link to another place; copy the voice again")
     size = path.stat().st_size
     if size != record.bytes:
         raise IntegrityError(

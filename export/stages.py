@@ -27,9 +27,11 @@ __all__ = [
     "vocoder_context",
 ]
 
-SYMBOLS = AxisRange(1, 64, 512)
+SYMBOLS = AxisRange(1, 64, 1024)
 STEPS = AxisRange(1, 112, 1024)
-WINDOW = AxisRange(2, 16, 128)
+LONGEST_SYMBOL = 384
+"""Frames (4.8 s at 12.5 ms) a symbol may last: what the decoder's attention windows can hold."""
+USUAL_SYMBOL = 48
 POSTNET_FRAMES = AxisRange(1, 96, 512)
 VOCODER_FRAMES = AxisRange(1, 128, 1024)
 
@@ -423,7 +425,7 @@ def _signatures(model: Sambert) -> dict[Stage, GraphSpec]:
                 _float("last_frame", 1, channels),
                 _float("state_next", *state),
             ),
-            {"window": WINDOW},
+            {"window": _window(config)},
         ),
         Stage.POSTNET: GraphSpec(
             Stage.POSTNET,
@@ -439,8 +441,15 @@ def _signatures(model: Sambert) -> dict[Stage, GraphSpec]:
                 _float("c_next", 1, 1, post),
             ),
             {"frames": POSTNET_FRAMES},
+            context=postnet_context(config),
         ),
     }
+
+
+def _window(config: SambertConfig) -> AxisRange:
+    """Decoder steps of an attention window; band = int(d / r + 0.5), and the step itself."""
+    usual, most = (-(-n // config.outputs_per_step) for n in (USUAL_SYMBOL, LONGEST_SYMBOL))
+    return AxisRange(2, max(usual, 2), max(most, 2) + 1)
 
 
 def _vocoder_signature(config: HifiganConfig) -> GraphSpec:
@@ -452,6 +461,7 @@ def _vocoder_signature(config: HifiganConfig) -> GraphSpec:
         tuple(inputs),
         (_float("wave", 1, f"frames*{config.hop}"),),
         {"frames": VOCODER_FRAMES},
+        context=vocoder_context(config),
     )
 
 

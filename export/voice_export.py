@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import SambertError
 from sambert_trt.engines.graphs import AxisRange, Stage
-from sambert_trt.engines.manifest import F0Rule, StageRecord, VoiceManifest
+from sambert_trt.engines.manifest import F0Rule, FileRecord, StageRecord, VoiceManifest
 from sambert_trt.engines.voice import (
     MANIFEST,
     checked_bytes,
@@ -40,7 +41,7 @@ from .reference import Reference
 from .sambert import FLEXIBLE_ROWS, Sambert
 from .settings import VoiceSettings, settings_from_source
 from .source import VoiceSource
-from .stages import postnet_context, stage_modules, vocoder_context
+from .stages import stage_modules
 
 __all__ = ["ExportReport", "LoadedVoice", "StageReport", "export_voice", "load_voice"]
 
@@ -158,8 +159,8 @@ def export_voice(
     provenance = _provenance(source, language)
     if not force and (existing := _unchanged(target, provenance)) is not None:
         return ExportReport(target, existing, (), time.perf_counter() - start)
-    voice = load_voice(source, language=language)
     with replaced_directory(target) as directory:
+        voice = load_voice(source, language=language)
         reports = []
         (directory / "onnx").mkdir()
         stages = stage_modules(voice.model, voice.generator)
@@ -170,7 +171,7 @@ def export_voice(
             gflop = 2e-9 * report.macs * _runs_per_second(voice, stage, module.graph.axes)
             reports.append(StageReport(stage, report, gflop, time.perf_counter() - begun))
         progress("weights and manifest", len(Stage) + 1, len(Stage) + 2)
-        _write_weights(voice, provenance, directory / "source")
+        weights = _write_weights(voice, provenance, directory)
         _copy_licences(source, directory)
         np.savez(directory / "styles.npz", **_styles(voice))  # type: ignore[arg-type]
         records = {
@@ -181,7 +182,7 @@ def export_voice(
             )
             for report in reports
         }
-        manifest = _manifest(source, voice, directory, records, provenance)
+        manifest = _manifest(source, voice, directory, records, weights, provenance)
         (directory / MANIFEST).write_text(manifest.as_json(), encoding="utf-8")
     progress("done", len(Stage) + 2, len(Stage) + 2)
     return ExportReport(target, manifest, tuple(reports), time.perf_counter() - start)
@@ -190,7 +191,7 @@ def export_voice(
 def _unchanged(target: Path, provenance: dict[str, Any]) -> VoiceManifest | None:
     try:
         manifest = manifest_from_directory(target)
-        for record in manifest.files:
+        for record in (*manifest.files, *manifest.weights.values()):
             checked_bytes(target, record)
     except SambertError:
         return None
@@ -198,18 +199,27 @@ def _unchanged(target: Path, provenance: dict[str, Any]) -> VoiceManifest | None
 
 
 def _provenance(source: VoiceSource, language: str | None) -> dict[str, Any]:
-    files = {}
-    for path in source.files:
-        relative = path.relative_to(source.root) if path.is_relative_to(source.root) else path.name
-        files[Path(relative).as_posix()] = sha256_of(path)
+    roles = {field.name: getattr(source, field.name) for field in dataclasses.fields(source)}
+    facts = {n: v for n, v in roles.items() if v is None or isinstance(v, str | int)}
     return {
-        "files": files,
-        "language_option": language,
-        "voice": source.name,
+        "files": _source_files(roles),
+        "source": facts | {"language_option": language},
         "exporter": importlib.metadata.version("sambert-trt"),
         "exporter_sha256": _exporter_digest(),
         "licences": sorted(path.name for path in _licence_files(source)),
     }
+
+
+def _source_files(roles: Mapping[str, object]) -> dict[str, dict[str, str]]:
+    files = {}
+    for role, path in roles.items():
+        if not isinstance(path, Path) or role == "root":
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in inside:
+            key = role if file == path else f"{role}/{file.relative_to(path).as_posix()}"
+            files[key] = {"name": file.name, "sha256": sha256_of(file)}
+    return files
 
 
 def _exporter_digest() -> str:
@@ -230,12 +240,15 @@ def _copy_licences(source: VoiceSource, directory: Path) -> None:
         shutil.copyfile(path, directory / path.name)
 
 
-def _write_weights(voice: LoadedVoice, provenance: dict[str, Any], folder: Path) -> None:
-    folder.mkdir()
+def _write_weights(
+    voice: LoadedVoice, provenance: dict[str, Any], directory: Path
+) -> dict[str, FileRecord]:
     metadata = {"source_sha256": json.dumps(provenance["files"], sort_keys=True)}
     for name, module in (("acoustic", voice.model), ("vocoder", voice.generator)):
         tensors = {key: value.numpy() for key, value in module.state_dict().items()}
-        save_safetensors(folder / f"{name}.safetensors", tensors, metadata)
+        save_safetensors(directory / f"source/{name}.safetensors", tensors, metadata)
+    names = ("acoustic", "vocoder")
+    return {name: file_record(directory, f"source/{name}.safetensors") for name in names}
 
 
 def _styles(voice: LoadedVoice) -> dict[str, NDArray[np.float32]]:
@@ -302,11 +315,11 @@ def _manifest(
     voice: LoadedVoice,
     directory: Path,
     stages: dict[Stage, StageRecord],
+    weights: dict[str, FileRecord],
     provenance: dict[str, Any],
 ) -> VoiceManifest:
     settings, sambert = voice.settings, voice.settings.sambert
     terms = settings.vocabulary
-    postnet, vocoder = postnet_context(sambert), vocoder_context(settings.hifigan)
     real = [name for name in terms.speakers if name not in ("_", "~", "[MASK]")]
     return VoiceManifest(
         name=source.name,
@@ -322,8 +335,6 @@ def _manifest(
         decoder_layers=sambert.decoder_num_layers,
         decoder_heads=sambert.decoder_num_heads,
         decoder_head_width=sambert.decoder_num_units // sambert.decoder_num_heads,
-        lookback={"postnet": postnet[0], "vocoder": vocoder[0]},
-        lookahead={"postnet": postnet[1], "vocoder": vocoder[1]},
         units=dict(terms.units),
         speakers=terms.speakers if not sambert.se else ("",),
         emotions=terms.emotions,
@@ -333,6 +344,7 @@ def _manifest(
         f0=voice.f0,
         styles=file_record(directory, "styles.npz"),
         stages=stages,
+        weights=weights,
         provenance=provenance,
     )
 

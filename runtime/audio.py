@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,7 @@ __all__ = [
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 RATES = (4000, 192_000)
 _BLOCK = 1 << 16
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def audio_writer(path: Path, sample_rate: int, *, rate: int | None = None) -> It
                 yield writer
                 writer.finish()
         except soundfile.LibsndfileError as error:
-            raise OutputError(f"{path} cannot be written: {error}; is the disk full?") from error
+            raise OutputError(f"{path} cannot be written: {error}") from error
 
 
 @contextlib.contextmanager
@@ -150,26 +153,26 @@ def replaced_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the place is a folder or cannot be written; what stood there is untouched.
     """
+    path = Path(os.path.realpath(path))
     if path.is_dir():
         raise OutputError(f"{path} is a folder; name a file")
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        temporary.touch(exist_ok=False)
+        if path.exists():
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written: {error.strerror}; choose a writable place"
         ) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         if isinstance(error, SambertError):
             raise
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}; is the disk full?"
-        ) from error
+        hint = "; free some space" if error.errno in _FULL else ""
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}{hint}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -196,9 +199,3 @@ class _FileWriter:
         for start in range(0, len(samples), _BLOCK):
             block = samples[start : start + _BLOCK]
             self._file.write(int16_from_float(block) if integers else np.clip(block, -1, 1))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

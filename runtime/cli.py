@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _BLOCK = 1 << 16
+READER = "sambert-tts-text"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.verbose > 1 else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    code = _run(options)
+    if any(thread.name == READER for thread in threading.enumerate()):
+        _leave(code)
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         code: int = options.run(options)
     except SambertError as error:
@@ -52,25 +62,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _leave(code: int) -> None:
+    """Ends the process at once: a thread still waits for text from a pipe, and Python would wait
+    for it, or fail on the lock it holds, at an ordinary exit."""
+    for output in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            output.flush()
+    os._exit(code)
+
+
 def _say(options: argparse.Namespace) -> int:
-    from .audio import FORMATS, audio_writer
+    from .audio import FORMATS, audio_writer, replaced_file
     from .stream import OFFLINE
 
     output = Path(options.output)
     if output.suffix.lower() not in FORMATS:
-        raise InputError(f"-o {output}: files end in {', '.join(FORMATS)}")
+        raise InputError(f"-o {options.output!r}: files end in {', '.join(FORMATS)}")
     started = time.perf_counter()
     trace: dict[str, Any] | None = None if options.trace is None else {}
     with ExitStack() as stack:
         voice = stack.enter_context(_voice(options))
         ready = time.perf_counter()
-        chunks = _chunks(voice, options, stack, OFFLINE, trace)
-        first = next(chunks, None)
         rate = voice.manifest.sample_rate
-        with audio_writer(output, rate, rate=options.rate) as writer:
-            report = _write(first, chunks, writer, options)
-        if trace is not None:
-            _save_trace(Path(options.trace), trace)
+        writer = stack.enter_context(audio_writer(output, rate, rate=options.rate))
+        traced = None if trace is None else stack.enter_context(replaced_file(Path(options.trace)))
+        report = _write(_chunks(voice, options, stack, OFFLINE, trace), writer, options)
+        if trace is not None and traced is not None:
+            _save_trace(traced, trace)
         report["seconds"] = report["samples"] / rate
     finished = time.perf_counter()
     _report(options, output, report, ready - started, finished - ready)
@@ -161,6 +179,8 @@ def _info(options: argparse.Namespace) -> int:
 def _voice(options: argparse.Namespace) -> Voice:
     from .voice import open_voice
 
+    if not options.voice:
+        raise InputError("--voice is empty: name a voice directory")
     return open_voice(options.voice, threads=options.threads)
 
 
@@ -179,9 +199,10 @@ def _chunks(
     if progress is not None and not isinstance(content, str):
         pieces = _counted(content, progress)
     given: dict[str, Any] = {kind: pieces}
+    if options.gap is not None:
+        given["gap"] = options.gap
     return voice.stream(
         style=_style(options),
-        gap=options.gap,
         seed=_seed(options.noise),
         policy=policy,
         trace=trace,
@@ -248,15 +269,11 @@ def _progress(total: int | None, options: argparse.Namespace) -> Any:
 
 
 def _write(
-    first: AudioChunk | None,
-    chunks: Iterator[AudioChunk],
-    writer: AudioWriter,
-    options: argparse.Namespace,
+    chunks: Iterator[AudioChunk], writer: AudioWriter, options: argparse.Namespace
 ) -> dict[str, Any]:
     report: dict[str, Any] = {"samples": 0, "sentences": 0, "stages": {}}
     stages: dict[str, float] = report["stages"]
-    chunk = first
-    while chunk is not None:
+    for chunk in chunks:
         writer.write(chunk.samples)
         report["samples"] += len(chunk.samples)
         report["sentences"] += chunk.last
@@ -264,7 +281,6 @@ def _write(
             stages[name] = stages.get(name, 0.0) + seconds
         if options.verbose > 1:
             print(_chunk_line(chunk), file=sys.stderr)
-        chunk = next(chunks, None)
     return report
 
 
@@ -274,8 +290,12 @@ def _report(
     if options.quiet:
         return
     seconds = report["seconds"]
+    count = report["sentences"]
     ratio = f", {seconds / work:.1f} times real time" if seconds else ""
-    print(f"{output}: {seconds:.2f} s of speech in {work:.2f} s{ratio} (loaded in {load:.2f} s)")
+    print(
+        f"{output}: {count} sentence{'s' * (count != 1)}, {seconds:.2f} s of speech "
+        f"in {work:.2f} s{ratio} (loaded in {load:.2f} s)"
+    )
     if options.verbose:
         for name, spent in sorted(report["stages"].items(), key=lambda item: -item[1]):
             print(f"  {name:14} {1e3 * spent:9.1f} ms", file=sys.stderr)
@@ -290,9 +310,7 @@ def _chunk_line(chunk: AudioChunk) -> str:
 def _save_trace(path: Path, trace: Mapping[str, Any]) -> None:
     import numpy as np
 
-    from .audio import replaced_file
-
-    with replaced_file(path) as temporary, temporary.open("wb") as file:
+    with path.open("wb") as file:
         np.savez(file, **trace)
 
 
@@ -314,9 +332,11 @@ def _emotion(text: str | None) -> str | dict[str, float] | None:
         return text
     weights: dict[str, float] = {}
     for part in text.split(","):
-        name, mark, number = part.partition(":")
+        name, mark, number = (piece.strip() for piece in part.partition(":"))
+        if name in weights:
+            raise InputError(f"--emotion {text!r} names {name} twice")
         try:
-            weights[name.strip()] = float(number) if mark else 1.0
+            weights[name] = float(number) if mark else 1.0
         except ValueError:
             raise InputError(
                 f"--emotion {text!r}: {part!r} is not NAME:WEIGHT, as in happy:0.7,sad:0.3"
@@ -386,7 +406,7 @@ def _add_speaking(command: argparse.ArgumentParser) -> None:
     command.add_argument("--speed", type=float, default=1.0, help="2 is twice as fast (1)")
     command.add_argument("--pitch", type=float, default=0.0, help="shift in standard deviations")
     command.add_argument("--energy", type=float, default=0.0, help="shift in standard deviations")
-    command.add_argument("--gap", type=float, default=0.28, help="seconds between sentences (0.28)")
+    command.add_argument("--gap", type=float, help="seconds between sentences (0.28)")
     command.add_argument(
         "--noise", default="seed:0", help="none or seed:N, for NSF voices (seed:0)"
     )

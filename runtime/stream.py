@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import InputError
-from sambert_trt.engines.graphs import GraphSpec
+from sambert_trt.engines.graphs import GraphSpec, Stage
 from sambert_trt.engines.manifest import VoiceManifest
 
 from .backend import Session
@@ -36,10 +36,11 @@ class ChunkPolicy:
     most: int
 
     def __post_init__(self) -> None:
-        if not (0 < self.first <= self.most and self.growth >= 1):
+        whole = isinstance(self.first, int) and isinstance(self.most, int)
+        if not (whole and 0 < self.first <= self.most and 1 <= self.growth <= 100):
             raise InputError(
                 f"chunks of {self.first} to {self.most} frames growing by {self.growth}: "
-                "needs 0 < first <= most and growth >= 1"
+                "needs whole numbers, 0 < first <= most, and growth from 1 to 100"
             )
 
     def after(self, chunks: int) -> ChunkPolicy:
@@ -99,10 +100,8 @@ class MelStream:
     ) -> None:
         self._plan, self._manifest, self._source = plan, manifest, source
         self._clock, self._postnet_graph = clock, postnet.graph
-        window = decoder_window(plan.band, decoder.graph)
-        with clock("memory_kv"):
-            self._keys_values = _memory_rows(plan, window, memory_kv)
-        self._masks = _band_masks(plan.steps, plan.band, window)
+        window = decoder_window(plan, manifest.frames_per_step, decoder.graph)
+        self._keys_values = _KeysValues(plan, window, memory_kv, clock)
         self._decoder = decoder.steps({"window": window})
         self._postnet = postnet.steps({})
         self._window = window
@@ -130,22 +129,21 @@ class MelStream:
     def decode_until(self, frame: int) -> None:
         """Runs decoder steps until frames [0, frame) are there."""
         plan, r = self._plan, self._manifest.frames_per_step
-        with self._clock("decoder_step"):
-            while self.decoded_steps * r < frame:
-                step = self.decoded_steps
-                outputs = self._decoder.step(
-                    {
-                        "memory": plan.memory[step : step + 1],
-                        "memory_kv": self._keys_values[step : step + self._window],
-                        "mask": self._masks[step],
-                    }
-                )
-                self.decoded[step * r : (step + 1) * r] = outputs["frames"].reshape(r, -1)
-                self.decoded_steps += 1
+        while self.decoded_steps * r < frame:
+            step = self.decoded_steps
+            inputs = {
+                "memory": plan.memory[step : step + 1],
+                "memory_kv": self._keys_values.rows(step),
+                "mask": _band_mask(step, plan, self._window),
+            }
+            with self._clock("decoder_step"):
+                outputs = self._decoder.step(inputs)
+            self.decoded[step * r : (step + 1) * r] = outputs["frames"].reshape(r, -1)
+            self.decoded_steps += 1
 
     def refine_until(self, frame: int) -> None:
         """Runs the postnet until the mel of frames [0, frame) is there."""
-        lookahead = self._manifest.lookahead["postnet"]
+        _, lookahead = self._postnet_graph.context
         most = self._postnet_graph.axes["frames"].most
         while self.mel_frames < frame:
             start, end = self.mel_frames, min(frame, self.mel_frames + most)
@@ -160,7 +158,7 @@ class MelStream:
     def windows(self, policy: ChunkPolicy) -> Iterator[VocoderWindow]:
         """The vocoder's inputs, chunk by chunk, computing only what each needs."""
         manifest, frames = self._manifest, self._plan.frames
-        before, after = manifest.lookback["vocoder"], manifest.lookahead["vocoder"]
+        before, after = manifest.stages[Stage.VOCODER].graph.context
         hop, start = manifest.hop, 0
         for end in chunk_ends(frames, policy):
             first, last = max(start - before, 0), min(end + after, frames)
@@ -183,45 +181,64 @@ class MelStream:
         self.excitation[start * hop : end * hop] = samples
 
     def _postnet_inputs(self, start: int, end: int) -> dict[str, NDArray[np.float32]]:
-        manifest, frames = self._manifest, self._plan.frames
-        first = start - manifest.lookback["postnet"]
-        last = end + manifest.lookahead["postnet"]
+        frames, (before, after) = self._plan.frames, self._postnet_graph.context
+        first, last = start - before, end + after
         outside = (max(-first, 0), max(last - frames, 0))
         inside = self.decoded[max(first, 0) : min(last, frames)]
         mask = np.pad(np.ones((len(inside), 1), np.float32), (outside, (0, 0)))
         return {"frames": np.pad(inside, (outside, (0, 0)))[None], "mask": mask[None]}
 
 
-def decoder_window(band: int, graph: GraphSpec) -> int:
+def decoder_window(plan: LengthPlan, frames_per_step: int, graph: GraphSpec) -> int:
     """The attention window a band needs, in steps, rounded up so that shapes repeat.
 
     Raises:
         InputError: wider than the graph allows.
     """
     extent = graph.axes["window"]
-    if band + 1 > extent.most:
+    if plan.band + 1 > extent.most:
         raise InputError(
-            f"a symbol lasts {band} decoder steps, the voice's graphs look {extent.most - 1} "
-            "steps far: raise the speed"
+            f"symbol {int(plan.durations.argmax()) + 1} would last {plan.durations.max()} frames, "
+            f"this voice's decoder holds {(extent.most - 1) * frames_per_step}: raise the speed, "
+            "or check that the symbols suit this voice"
         )
-    rounded = -(-(band + 1) // _WINDOW_STEP) * _WINDOW_STEP
+    rounded = -(-(plan.band + 1) // _WINDOW_STEP) * _WINDOW_STEP
     return min(max(rounded, extent.least), extent.most)
 
 
-def _memory_rows(plan: LengthPlan, window: int, session: Session) -> NDArray[np.float32]:
-    block = session.graph.axes["steps"].most
-    pieces = [
-        session.run({"memory": plan.memory[None, start : start + block]})["memory_kv"][0]
-        for start in range(0, plan.steps, block)
-    ]
-    return np.pad(np.concatenate(pieces), ((0, window - 1), (0, 0)))
+class _KeysValues:
+    """The decoder's keys and values of the memory ahead, made in blocks and dropped once passed."""
+
+    def __init__(self, plan: LengthPlan, window: int, session: Session, clock: Stopwatch) -> None:
+        self._memory, self._window = plan.memory, window
+        self._session, self._clock = session, clock
+        axis = session.graph.axes["steps"]
+        self._block = min(max(axis.usual, axis.least), axis.most)
+        self._start = self._made = 0
+        self._kept = np.zeros((0, 0), np.float32)
+
+    def rows(self, step: int) -> NDArray[np.float32]:
+        """Rows [step, step + window), zero beyond the end; steps only go forward."""
+        while self._made < step + self._window:
+            with self._clock("memory_kv"):
+                self._make(step)
+        return self._kept[step - self._start : step - self._start + self._window]
+
+    def _make(self, step: int) -> None:
+        block = self._memory[None, self._made : self._made + self._block]
+        if block.shape[1]:
+            fresh = self._session.run({"memory": block})["memory_kv"][0]
+        else:
+            fresh = np.zeros((self._window, self._kept.shape[1]), np.float32)
+        kept = self._kept[step - self._start :]
+        self._kept = np.concatenate([kept, fresh]) if len(kept) else fresh
+        self._start, self._made = step, self._made + len(fresh)
 
 
-def _band_masks(steps: int, band: int, window: int) -> NDArray[np.float32]:
-    step = np.arange(steps)[:, None]
-    back = window - 1 - np.arange(window)[None, :]
-    ahead = np.arange(window)[None, :]
-    seen = back <= np.minimum(step, band)
-    coming = ahead <= np.minimum(steps - 1 - step, band)
-    masks: NDArray[np.float32] = np.where(np.stack([seen, coming], axis=1), np.float32(0), _MASKED)
-    return masks
+def _band_mask(step: int, plan: LengthPlan, window: int) -> NDArray[np.float32]:
+    """[2, window]: which past steps (newest last) and which steps ahead the band lets through."""
+    offset = np.arange(window)
+    seen = window - 1 - offset <= min(step, plan.band)
+    ahead = offset <= min(plan.steps - 1 - step, plan.band)
+    mask: NDArray[np.float32] = np.where(np.stack([seen, ahead]), np.float32(0), _MASKED)
+    return mask

@@ -15,13 +15,14 @@ from sambert_trt.engines.manifest import VoiceManifest
 
 from .text.sentence import Sentence
 
-__all__ = ["Conditioning", "Style", "conditioning", "emotion_name"]
+__all__ = ["Conditioning", "Style", "conditioning", "emotion_name", "is_number"]
 
 NEUTRAL = "emotion_neutral"
 RESERVED = ("_", "~", "[MASK]")
 _SPEED = (0.25, 4.0)
 _SHIFT = 5.0
 _INTENSITY = 2.0
+_WEIGHT = 1000.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Style:
     energy: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.speaker is not None and not (isinstance(self.speaker, str) and self.speaker):
+            raise InputError(f"speaker {self.speaker!r}: needs a name")
+        if self.emotion is not None and not (
+            isinstance(self.emotion, str | Mapping) and self.emotion
+        ):
+            raise InputError(f"emotion {self.emotion!r}: needs a name, or weights by name")
         _check("speed", self.speed, *_SPEED)
         _check("pitch", self.pitch, -_SHIFT, _SHIFT)
         _check("energy", self.energy, -_SHIFT, _SHIFT)
@@ -145,8 +152,8 @@ def _blend(
     weights: Mapping[str, float], names: Sequence[str], table: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     for name, weight in weights.items():
-        if not (math.isfinite(weight) and weight >= 0):
-            raise InputError(f"weight {weight} of emotion {name!r}: needs a number from 0 on")
+        if not is_number(weight) or not 0 <= weight <= _WEIGHT:
+            raise InputError(f"weight {weight!r} of emotion {name!r}: needs 0 to {_WEIGHT:g}")
     total = sum(weights.values())
     if not total > 0:
         raise InputError(f"the emotion blend {dict(weights)} has no weight above 0")
@@ -156,9 +163,16 @@ def _blend(
     return blend
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number and no truth value."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return math.isfinite(value)
+
+
 def _check(name: str, value: float, least: float, most: float) -> None:
-    if not (math.isfinite(value) and least <= value <= most):
-        raise InputError(f"{name} {value} is outside {least:g} to {most:g}")
+    if not is_number(value) or not least <= value <= most:
+        raise InputError(f"{name} {value!r}: needs a number from {least:g} to {most:g}")
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

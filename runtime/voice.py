@@ -10,7 +10,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -27,10 +27,11 @@ from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
 
 from .audio import Audio, AudioChunk
 from .backend import Backend, Session
+from .checks import check_voice
 from .clock import Stopwatch
-from .overlap import overlapped
+from .overlap import ReadAhead, overlapped
 from .stream import OFFLINE, STREAMING, ChunkPolicy, VocoderWindow
-from .styles import Style
+from .styles import Style, is_number
 from .synthesizer import Synthesizer, Utterance
 from .text.sentence import Sentence, Symbol
 from .text.symbols import fields_from_units, sentences_from_symbol_text
@@ -44,6 +45,7 @@ DEFAULT_GAP = 0.28
 """Seconds of silence between sentences, as the KAN-TTS command line joins them."""
 
 _MOST_THREADS = 4
+_MOST_WORKERS = 256
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -84,12 +86,9 @@ def open_voice(
     """
     directory = Path(path)
     manifest = manifest_from_directory(directory)
-    missing = [stage.value for stage in Stage if stage not in manifest.stages]
-    if missing:
-        raise VoiceError(f"{directory} lacks the stages {', '.join(missing)}; export it again")
-    workers = threads if threads is not None else min(os.cpu_count() or 1, _MOST_THREADS)
-    if workers < 1:
-        raise InputError(f"{workers} threads asked for: needs at least 1")
+    workers = min(os.cpu_count() or 1, _MOST_THREADS) if threads is None else threads
+    if not isinstance(workers, int) or not 1 <= workers <= _MOST_WORKERS:
+        raise InputError(f"{workers!r} threads asked for: needs 1 to {_MOST_WORKERS}")
     if backend is None:
         from .onnx_backend import OnnxBackend
 
@@ -105,8 +104,9 @@ class Voice:
     ) -> None:
         self._directory, self._manifest, self._threads = directory, manifest, threads
         styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
+        check_voice(directory, manifest, styles)
         self._slots, self._closed = BoundedSemaphore(threads), False
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="sambert-tts")
+        pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="sambert-tts-open")
         try:
             self._frontend = pool.submit(_warm_frontend, manifest)
             self._sessions = self._opened(backend, pool)
@@ -166,8 +166,8 @@ class Voice:
         """Yields speech chunk by chunk; concatenated, the chunks are what `say` returns.
 
         Args:
-            text: Mandarin text, or pieces of it such as the lines of a file (a book is read as it
-                is spoken).
+            text: Mandarin text, or pieces of it such as the lines of a file. They are read as
+                speech goes on, a little ahead, by a thread of their own.
             style: speaker, emotion, speed and so on.
             symbols: instead of text, lines of `{phone$tone$...}` symbols, or an iterable of lines.
             ids: instead of text, a sentence as ids.
@@ -180,8 +180,18 @@ class Voice:
             InputError: nothing to speak, an unknown symbol, speaker or emotion, too long a
                 sentence.
         """
-        if not (np.isfinite(gap) and 0 <= gap <= 60):
-            raise InputError(f"a gap of {gap} seconds: needs 0 to 60")
+        self._check_open()
+        if not is_number(gap) or not 0 <= gap <= 60:
+            raise InputError(f"a gap of {gap!r} seconds: needs 0 to 60")
+        if seed is not None and not (isinstance(seed, int) and seed >= 0):
+            raise InputError(f"the seed {seed!r}: needs a whole number from 0 on, or None")
+        vocoder = self._manifest.stages[Stage.VOCODER].graph
+        widest = vocoder.axes["frames"].most - sum(vocoder.context)
+        if policy.most > widest:
+            raise InputError(
+                f"chunks of up to {policy.most} frames: this voice's vocoder takes {widest} and "
+                "its context at once; choose a smaller ChunkPolicy"
+            )
         sentences = self._sentences(text, symbols, ids)
         return self._chunks(sentences, style or Style(), gap, seed, policy, trace)
 
@@ -191,10 +201,13 @@ class Voice:
         Raises:
             InputError: the voice speaks a language whose text only symbols can give.
         """
+        self._check_open()
         return self._frontend.result().sentences(text)
 
     def close(self) -> None:
         """Gives the graphs back; a stream that is still open ends with an error."""
+        if self._closed:
+            return
         self._closed = True
         for _ in range(self._threads):
             self._slots.acquire()
@@ -246,13 +259,19 @@ class Voice:
         if symbols is not None:
             fields = fields_from_units(self._manifest.units)
             return sentences_from_symbol_text(symbols, fields)
-        assert text is not None
-        return self.sentences(text)
+        if isinstance(text, bytes) or not isinstance(text, Iterable):
+            raise InputError(f"the text is {type(text).__name__}: give str, or pieces of it")
+        return self._text_sentences(text)
+
+    def _text_sentences(self, text: str | Iterable[str]) -> Iterator[Sentence]:
+        yield from self.sentences(text)
 
     def _sentence_from_ids(self, ids: Ids) -> Sentence:
         manifest = self._manifest
         fields = fields_from_units(manifest.units)
         units = np.asarray(ids.units)
+        if not np.issubdtype(units.dtype, np.integer):
+            raise InputError(f"ids are {units.dtype}: needs whole numbers")
         if units.ndim != 2 or units.shape[1] != len(fields):
             raise InputError(
                 f"ids have shape {units.shape}: needs [symbols, {len(fields)}] for "
@@ -276,11 +295,13 @@ class Voice:
         trace: dict[str, NDArray[Any]] | None,
     ) -> Iterator[AudioChunk]:
         rate, position, silence = self._manifest.sample_rate, 0, np.zeros(0, np.float32)
-        made = self._pieces(sentences, style, seed, policy)
-        with (
-            ThreadPoolExecutor(self._threads + 1, thread_name_prefix="sambert-tts") as pool,
-            closing(overlapped(made, self._vocoded, pool, self._threads + 1)) as pieces,
-        ):
+        with ExitStack() as stack:
+            pool = ThreadPoolExecutor(self._threads + 1, thread_name_prefix="sambert-tts")
+            stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+            source = stack.enter_context(closing(ReadAhead(sentences)))
+            made = self._pieces(source, style, seed, policy)
+            pieces = overlapped(made, self._vocoded, pool, self._threads + 1)
+            stack.callback(pieces.close)
             for piece in pieces:
                 utterance, last = piece.utterance, piece.window is None or piece.window.last
                 if trace is not None:
@@ -303,16 +324,16 @@ class Voice:
                     silence = np.zeros(round((gap if pause is None else pause) * rate), np.float32)
 
     def _pieces(
-        self, sentences: Iterator[Sentence], style: Style, seed: int | None, policy: ChunkPolicy
+        self, source: ReadAhead[Sentence], style: Style, seed: int | None, policy: ChunkPolicy
     ) -> Iterator[_Piece]:
-        clock, number, chunks = Stopwatch(), -1, 0
-        for number, sentence in enumerate(_timed(sentences, clock)):
-            size = policy.after(chunks)
+        number, chunks = -1, 0
+        for number, (sentence, seconds) in enumerate(source):
+            front, size = {"text": seconds}, policy.after(chunks)
             spoken = self._synthesizer.speak(sentence, style, size, seed, number)
             while (step := self._worked(next, spoken, None)) is not None:
                 utterance, window = step
-                yield _Piece(utterance, window, {**clock.taken(), **utterance.clock.taken()})
-                chunks += 1
+                yield _Piece(utterance, window, front | utterance.clock.taken())
+                front, chunks = {}, chunks + 1
         if number < 0:
             raise InputError(
                 "there is nothing to speak: the text is empty or holds only punctuation or signs"
@@ -330,18 +351,12 @@ class Voice:
     def _worked(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Calls a function as one of at most `threads` at once; waiting for text is not counted."""
         with self._slots:
-            if self._closed:
-                raise InputError("the voice was closed while it spoke; open it again")
+            self._check_open()
             return function(*args, **kwargs)
 
-
-def _timed(sentences: Iterator[Sentence], clock: Stopwatch) -> Iterator[Sentence]:
-    while True:
-        with clock("text"):
-            sentence = next(sentences, None)
-        if sentence is None:
-            return
-        yield sentence
+    def _check_open(self) -> None:
+        if self._closed:
+            raise VoiceError("the voice was closed; open it again")
 
 
 def _record(trace: dict[str, NDArray[Any]], piece: _Piece, last: bool) -> None:
