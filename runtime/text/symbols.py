@@ -25,6 +25,8 @@ __all__ = [
 LINGUISTIC_FIELDS = ("sy", "tone", "syllable_flag", "word_segment")
 BYTE_FIELDS = ("byte_index",)
 _EMOTION_PREFIX = "emotion_"
+_RESERVED = ("_", "~")
+"""Padding and end rows: no voice was trained to speak them."""
 
 
 def fields_from_units(units: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
@@ -120,7 +122,8 @@ class _Table:
         self._field = field
         self._ids: dict[str, int] = {}
         for i, name in enumerate(names):
-            self._ids.setdefault(_bare(name), i)
+            if name not in _RESERVED:
+                self._ids.setdefault(_bare(name), i)
 
     def optional_id(self, name: str | None, position: int) -> int | None:
         return None if name is None else self.id(name, position)
