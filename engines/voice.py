@@ -166,7 +166,7 @@ def _replaceable(target: Path) -> bool:
         return True
     try:
         manifest = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(manifest, dict) and isinstance(manifest.get("schema"), int)
 

@@ -32,7 +32,8 @@ class ReadAhead(Generic[Item]):
 
     def __init__(self, source: Iterator[Item], ahead: int = 2) -> None:
         self._source = source
-        self._items: queue.Queue[tuple[object, float]] = queue.Queue(ahead)
+        # Two places at least: closing adds the end beside an item that is on its way in.
+        self._items: queue.Queue[tuple[object, float]] = queue.Queue(max(ahead, 2))
         self._closed = threading.Event()
         threading.Thread(target=self._read, name="sambert-tts-text", daemon=True).start()
 
