@@ -28,6 +28,7 @@ SPEC = GraphSpec(
     (TensorSpec("wave", "float32", (1, "frames*200")),),
     {"frames": AxisRange(1, 128, 1024)},
     Precision.FP16,
+    context=(5, 7),
 )
 
 
@@ -72,7 +73,9 @@ JSON = st.recursive(
 )
 
 
-@given(key=st.sampled_from(["stage", "precision", "inputs", "outputs", "axes"]), value=JSON)
+@given(
+    key=st.sampled_from(["stage", "precision", "inputs", "outputs", "axes", "context"]), value=JSON
+)
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_anything_else_is_no_signature(key: str, value: object) -> None:
     data = {**SPEC.as_dict(), key: value}
@@ -84,7 +87,7 @@ def test_anything_else_is_no_signature(key: str, value: object) -> None:
     assert found.as_json()
 
 
-@pytest.mark.parametrize("key", ["stage", "precision", "inputs", "outputs", "axes"])
+@pytest.mark.parametrize("key", ["stage", "precision", "inputs", "outputs", "axes", "context"])
 def test_a_missing_key_is_named(key: str) -> None:
     data = SPEC.as_dict()
     del data[key]

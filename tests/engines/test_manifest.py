@@ -45,8 +45,6 @@ def manifest(f0: F0Rule | None = None) -> VoiceManifest:
         decoder_layers=12,
         decoder_heads=8,
         decoder_head_width=16,
-        lookback={"postnet": 80, "vocoder": 30},
-        lookahead={"postnet": 12, "vocoder": 0},
         units={"sy": ("a_c", "~"), "tone": ("tone1",)},
         speakers=("F7", "_", "~"),
         emotions=("emotion_neutral", "_"),
@@ -56,6 +54,7 @@ def manifest(f0: F0Rule | None = None) -> VoiceManifest:
         f0=f0,
         styles=FileRecord("styles.npz", 3, "ab" * 32),
         stages={Stage.PROSODY: StageRecord(FileRecord("onnx/p.onnx", 5, "cd" * 32), GRAPH, 7)},
+        weights={"acoustic": FileRecord("source/a.safetensors", 9, "ef" * 32)},
         provenance={"files": {"am": "x"}, "language_option": None},
     )
 

@@ -58,8 +58,6 @@ def voice(folder: Path, styles: FileRecord | None = None) -> Path:
         decoder_layers=1,
         decoder_heads=1,
         decoder_head_width=1,
-        lookback={},
-        lookahead={},
         units={},
         speakers=("F7",),
         emotions=("emotion_neutral",),
@@ -69,6 +67,7 @@ def voice(folder: Path, styles: FileRecord | None = None) -> Path:
         f0=None,
         styles=styles or file_record(folder, "styles.npz"),
         stages=stages,
+        weights={},
         provenance={},
     )
     (folder / MANIFEST).write_text(manifest.as_json(), encoding="utf-8")
@@ -112,13 +111,19 @@ def test_a_swapped_file_of_the_same_size_is_found_before_it_is_parsed(tmp_path: 
 
 @needs_links
 @pytest.mark.parametrize("name", ["styles.npz", "onnx/vocoder.onnx", "onnx"])
-def test_links_out_of_the_voice_are_refused(tmp_path: Path, name: str) -> None:
+def test_files_may_be_links_but_not_to_something_else(tmp_path: Path, name: str) -> None:
+    """Caches link their files; what a link leads to is compared like any file."""
     folder = voice(tmp_path / "v")
+    manifest = manifest_from_directory(folder)
     outside = tmp_path / "elsewhere"
     (folder / name).rename(outside)
     (folder / name).symlink_to(outside)
-    with pytest.raises(IntegrityError, match="is a link to another place"):
-        manifest_from_directory(folder)
+    assert [checked_bytes(folder, record) for record in manifest.files] == [b"styles", b"a graph"]
+    for file in (outside, outside / "vocoder.onnx"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[::-1])
+    with pytest.raises(IntegrityError, match="it was changed or swapped"):
+        [checked_bytes(folder, record) for record in manifest.files]
 
 
 @needs_links
@@ -186,6 +191,19 @@ def test_an_old_voice_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["v"]
 
 
+def test_what_others_put_into_a_voice_stays(tmp_path: Path) -> None:
+    target = voice(tmp_path / "v")
+    (target / "engines").mkdir()
+    (target / "engines/plan").write_text("mine", encoding="utf-8")
+    (target / "notes.txt").write_text("mine", encoding="utf-8")
+    with replaced_directory(target) as fresh:
+        voice(fresh / "x")
+        (fresh / "x" / MANIFEST).rename(fresh / MANIFEST)
+    assert sorted(p.name for p in target.iterdir()) == ["engines", "notes.txt", MANIFEST, "x"]
+    assert (target / "engines/plan").read_text(encoding="utf-8") == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["v"]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x"), SystemExit(3)])
 @pytest.mark.parametrize("existing", [True, False])
 def test_an_error_leaves_what_was_there(
@@ -205,7 +223,7 @@ def test_an_error_leaves_what_was_there(
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     target = voice(tmp_path / "v")
     with (
-        pytest.raises(OutputError, match="No space left on device; nothing was changed there"),
+        pytest.raises(OutputError, match="No space left on device; what stood there is unchanged"),
         replaced_directory(target),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -225,10 +243,25 @@ def test_a_failing_last_step_puts_the_old_voice_back(
         return replace(self, other)
 
     monkeypatch.setattr(Path, "replace", failing)
-    with pytest.raises(OutputError, match="nothing was changed there"), replaced_directory(target):
+    with (
+        pytest.raises(OutputError, match="what stood there is unchanged"),
+        replaced_directory(target),
+    ):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["v"]
     assert manifest_from_directory(target).name == "anna"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", '{"schema": "x"}', "\x00"])
+def test_a_voice_json_of_something_else_is_not_replaced(tmp_path: Path, text: str) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / MANIFEST).write_text(text, encoding="utf-8")
+    with (
+        pytest.raises(OutputError, match="exists and is not a voice directory"),
+        replaced_directory(tmp_path / "v"),
+    ):
+        pass
+    assert (tmp_path / "v" / MANIFEST).read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize("kind", ["a file", "someone's folder"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,9 +39,7 @@ def test_chunks_join_to_the_whole(cuts: list[int], seed: int | None) -> None:
     f0, voiced = contour(150)
     whole = source(seed).chunk(f0, voiced)
     parts, ends = source(seed), [0, *sorted(cuts), 150]
-    joined = np.concatenate(
-        [parts.chunk(f0[a:b], voiced[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-    )
+    joined = np.concatenate([parts.chunk(f0[a:b], voiced[a:b]) for a, b in pairwise(ends)])
     assert joined.dtype == np.float32
     assert np.abs(joined - whole).max() <= 2e-7
 

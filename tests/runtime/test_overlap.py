@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sambert_trt.runtime.overlap import overlapped
+from sambert_trt.runtime.overlap import ReadAhead, overlapped
 
 
 @given(
@@ -71,30 +71,27 @@ def test_a_slow_consumer_stops_the_makers(ahead: int) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         results = overlapped(jobs(), lambda job: job, pool, ahead)
-        with closing(results):  # type: ignore[type-var]
+        with closing(results):
             for taken in range(1, 6):
                 next(results)
                 time.sleep(0.01)
                 assert len(made) <= taken + ahead + 1
 
 
-def test_leaving_early_waits_for_what_runs_and_leaves_no_thread() -> None:
-    running = threading.Semaphore(0)
+def test_leaving_early_begins_nothing_more_and_leaves_no_thread() -> None:
     before = threading.active_count()
+    begun: list[int] = []
 
     def run(job: int) -> int:
-        running.release()
+        begun.append(job)
         time.sleep(0.01)
         return job
 
-    done: list[int] = []
     with ThreadPoolExecutor(3) as pool:
-        results = overlapped(iter(range(100)), lambda job: done.append(run(job)), pool, 8)
-        with closing(results):  # type: ignore[type-var]
+        with closing(overlapped(iter(range(100)), run, pool, 8)) as results:
             next(results)
-        finished = len(done)
-        time.sleep(0.03)
-        assert len(done) == finished
+        already = len(begun)
+    assert len(begun) <= already + 3
     assert threading.active_count() == before
 
 
@@ -112,3 +109,75 @@ def test_jobs_are_made_while_others_run() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         assert list(overlapped(jobs(), run, pool, 3)) == [True] * 4
+
+
+def readers() -> int:
+    return sum(thread.name == "sambert-tts-text" for thread in threading.enumerate())
+
+
+def none_left() -> bool:
+    """Whether every reading thread ends within some seconds."""
+    deadline = time.monotonic() + 10
+    while readers() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not readers()
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 5])
+def test_reading_ahead_keeps_order_and_bounds(ahead: int) -> None:
+    taken: list[int] = []
+
+    def source() -> Iterator[int]:
+        for item in range(50):
+            taken.append(item)
+            yield item
+
+    with closing(ReadAhead(source(), ahead)) as reader:
+        for index, (item, seconds) in enumerate(reader):
+            assert item == index
+            assert seconds >= 0
+            assert len(taken) <= index + ahead + 2
+    assert taken == list(range(50))
+    assert none_left()
+
+
+def test_an_error_of_the_source_comes_in_its_place() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise LookupError("no third")
+
+    found: list[int] = []
+    with closing(ReadAhead(source())) as reader, pytest.raises(LookupError, match="no third"):
+        found.extend(item for item, _ in reader)
+    assert found == [1, 2]
+    assert none_left()
+
+
+def test_closing_ends_an_iteration_that_waits() -> None:
+    waiting, go = threading.Event(), threading.Event()
+
+    def source() -> Iterator[int]:
+        waiting.set()
+        go.wait(10)
+        yield 1
+
+    reader = ReadAhead(source())
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(list, reader)
+        assert waiting.wait(10)
+        reader.close()
+        assert found.result(10) == []
+    go.set()
+    assert none_left()
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+@pytest.mark.parametrize("read", [0, 1, 3])
+def test_closing_early_ends_the_reading(ahead: int, read: int) -> None:
+    reader = ReadAhead(iter(range(1000)), ahead)
+    items = iter(reader)
+    assert [next(items)[0] for _ in range(read)] == list(range(read))
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(reader.close).result(10)
+    assert none_left()

@@ -23,6 +23,7 @@ from sambert_trt.runtime.stream import (
     chunk_ends,
     decoder_window,
 )
+from sambert_trt.runtime.length import LengthPlan
 from sambert_trt.runtime.styles import Style
 from sambert_trt.runtime.text.symbols import fields_from_units, sentence_from_symbols
 from sambert_trt.runtime.voice import Voice
@@ -56,9 +57,12 @@ def test_chunks_cover_the_sentence_once(frames: int, policy: ChunkPolicy) -> Non
     assert all(np.diff(sizes[:-1]) >= 0)
 
 
-@pytest.mark.parametrize("wrong", [(0, 2.0, 5), (6, 2.0, 5), (3, 0.9, 5)])
+WRONG = [(0, 2.0, 5), (6, 2.0, 5), (3, 0.9, 5), (3, float("nan"), 5), (3, 1e9, 5), (1.5, 2.0, 5)]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_impossible_chunks_are_refused(wrong: tuple[int, float, int]) -> None:
-    with pytest.raises(InputError, match="needs 0 < first <= most and growth >= 1"):
+    with pytest.raises(InputError, match="needs whole numbers, 0 < first <= most"):
         ChunkPolicy(*wrong)
 
 
@@ -131,7 +135,7 @@ def test_the_vocoder_sees_exactly_its_context(
 ) -> None:
     """A NaN in a frame spoils exactly the samples that read it, however small its weight is."""
     voice = opened(tiny_voice(variant))
-    before, after = voice.manifest.lookback["vocoder"], voice.manifest.lookahead["vocoder"]
+    before, after = voice.manifest.stages[Stage.VOCODER].graph.context
     assert spoilt(voice, 50 - before) & {50}
     assert not spoilt(voice, 50 - before - 1) & {50}
     assert spoilt(voice, 50 + after) & {50}
@@ -156,7 +160,7 @@ def test_a_vocoder_window_a_frame_short_is_wrong(demo_voice: Path, opened: Opene
     voice = opened(demo_voice)
     rng = np.random.default_rng(5)
     mel = rng.standard_normal((120, voice.manifest.mel_channels), dtype=np.float32)
-    before, after = voice.manifest.lookback["vocoder"], voice.manifest.lookahead["vocoder"]
+    before, after = voice.manifest.stages[Stage.VOCODER].graph.context
     whole = part_of(voice, mel, 60, 70, 60, 50)
     assert np.abs(part_of(voice, mel, 60, 70, before, after) - whole).max() <= 2e-6
     assert np.abs(part_of(voice, mel, 60, 70, before // 4, 0) - whole).max() > 1e-4
@@ -179,8 +183,7 @@ def test_the_postnet_reads_every_frame_of_its_lookahead(
     """A change at the farthest frame counts; one frame beyond it does not."""
     voice = opened(tiny_voice(variant))
     session = voice.synthesizer._sessions[Stage.POSTNET]
-    before = voice.manifest.lookback["postnet"]
-    after = voice.manifest.lookahead["postnet"]
+    before, after = session.graph.context
     count, channels = 6, voice.manifest.frame_channels
     rng = np.random.default_rng(1)
     rows = before + count + after
@@ -221,10 +224,11 @@ def test_nothing_is_computed_before_it_is_needed(
 ) -> None:
     voice = opened(tiny_voice("plain"))
     stream = stream_of(voice, 60)
+    _, ahead = voice.manifest.stages[Stage.POSTNET].graph.context
     windows = stream.windows(ChunkPolicy(6, 1.0, 6))
     next(windows)
     assert stream.mel_frames == 6
-    assert stream.decoded_steps == -(-(6 + voice.manifest.lookahead["postnet"]) // 3)
+    assert stream.decoded_steps == -(-(6 + ahead) // 3)
     next(windows)
     assert stream.mel_frames == 12
 
@@ -241,11 +245,34 @@ def stream_of(voice: Voice, count: int) -> MelStream:
 def test_the_window_follows_the_band(tiny_voice: Callable[[str], Path], opened: Opened) -> None:
     graph = opened(tiny_voice("plain")).synthesizer._sessions[Stage.DECODER_STEP].graph
     most = graph.axes["window"].most
+    nothing = np.zeros((1, 5), np.float32)
+
+    def plan(band: int) -> LengthPlan:
+        return LengthPlan(np.array([3 * band]), 3 * band, band, nothing)
+
     for band in range(most):
-        window = decoder_window(band, graph)
+        window = decoder_window(plan(band), 3, graph)
         assert band + 1 <= window <= most
-    with pytest.raises(InputError, match=f"lasts {most} decoder steps"):
-        decoder_window(most, graph)
+    with pytest.raises(InputError, match=f"symbol 1 would last {3 * most} frames"):
+        decoder_window(plan(most), 3, graph)
+
+
+def test_chunks_wider_than_the_vocoder_are_refused(
+    tiny_voice: Callable[[str], Path], opened: Opened
+) -> None:
+    voice = opened(tiny_voice("plain"))
+    graph = voice.manifest.stages[Stage.VOCODER].graph
+    most = graph.axes["frames"].most - sum(graph.context)
+    line = voices.symbol_line(voice.manifest.units, 2)
+    assert voice.say(symbols=line, policy=ChunkPolicy(most, 1.0, most)).seconds > 0
+    with pytest.raises(InputError, match=f"this voice's vocoder takes {most}"):
+        voice.say(symbols=line, policy=ChunkPolicy(most, 1.0, most + 1))
+
+
+def test_chunks_grow_across_sentences() -> None:
+    policy = ChunkPolicy(10, 2.0, 50)
+    assert [policy.after(n).first for n in range(5)] == [10, 20, 40, 50, 50]
+    assert policy.after(10**9) == ChunkPolicy(50, 2.0, 50)
 
 
 def test_a_wider_window_changes_nothing(
@@ -254,7 +281,7 @@ def test_a_wider_window_changes_nothing(
     voice = opened(tiny_voice("plain"))
     usual = stream_of(voice, 20)
     usual.decode_until(len(usual.mel))
-    monkeypatch.setattr("sambert_trt.runtime.stream.decoder_window", lambda band, graph: 77)
+    monkeypatch.setattr("sambert_trt.runtime.stream.decoder_window", lambda *_: 77)
     wide = stream_of(voice, 20)
     wide.decode_until(len(wide.mel))
     assert np.abs(wide.decoded - usual.decoded).max() <= 2e-6

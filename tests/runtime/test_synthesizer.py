@@ -224,7 +224,7 @@ def vocoded(
 ) -> NDArray[np.float32]:
     """A whole mel as the vocoder's windows give it, exactly the declared context around each."""
     manifest, pieces = voice.manifest, []
-    before, after = manifest.lookback["vocoder"], manifest.lookahead["vocoder"]
+    before, after = manifest.stages[Stage.VOCODER].graph.context
     hop, frames = manifest.hop, len(mel)
     for start in range(0, frames, 300):
         end = min(start + 300, frames)
@@ -236,7 +236,28 @@ def vocoded(
     return np.concatenate(pieces)
 
 
-REAL_NAMES = ["utt0", "seg136", "seg133", "seg259", "seg066", "seg017", "seg188", "seg215", "seg090", "seg206", "sent013", "sent002", "sent023", "sent031", "sent085", "sent092", "sent045", "sent089", "sent006", "sent017"]
+REAL_NAMES = [
+    "utt0",
+    "seg136",
+    "seg133",
+    "seg259",
+    "seg066",
+    "seg017",
+    "seg188",
+    "seg215",
+    "seg090",
+    "seg206",
+    "sent013",
+    "sent002",
+    "sent023",
+    "sent031",
+    "sent085",
+    "sent092",
+    "sent045",
+    "sent089",
+    "sent006",
+    "sent017",
+]
 
 
 @pytest.fixture
@@ -337,8 +358,9 @@ def test_a_sentence_longer_than_the_graphs_take(
     tiny_voice: Callable[[str], Path], opened: Opened
 ) -> None:
     voice = opened(tiny_voice("plain"))
-    line = voices.symbol_line(voice.manifest.units, 513)
-    with pytest.raises(InputError, match="513 symbols, this voice takes 512"):
+    most = voice.manifest.stages[Stage.TEXT_ENCODER].graph.axes["symbols"].most
+    line = voices.symbol_line(voice.manifest.units, most + 1)
+    with pytest.raises(InputError, match=f"{most + 1} symbols, this voice takes {most}"):
         spoken(voice, line)
 
 
@@ -346,7 +368,8 @@ def test_filled_pauses_that_lengthen_a_sentence_beyond_the_graphs(
     tiny_voice: Callable[[str], Path], opened: Opened
 ) -> None:
     voice = opened(tiny_voice("fp"))
-    line = voices.symbol_line(voice.manifest.units, 512, seed=3)
+    most = voice.manifest.stages[Stage.PROSODY].graph.axes["symbols"].most
+    line = voices.symbol_line(voice.manifest.units, most, seed=3)
     with pytest.raises(InputError, match="with filled pauses the sentence has"):
         spoken(voice, line)
 
@@ -402,14 +425,16 @@ def test_a_symbol_longer_than_the_window_of_the_graphs(
     )
     encoded = synthesizer.encode(synthesizer.prepare(sentence, Style()))
     predicted = synthesizer.predict(encoded, Style())
-    logs = predicted.log_durations.copy()
-    logs[1] = np.log1p(np.float32(3 * 128))
+    logs, r = predicted.log_durations.copy(), voice.manifest.frames_per_step
+    most = voice.manifest.stages[Stage.DECODER_STEP].graph.axes["window"].most - 1
     long = Predicted(predicted.pitch, predicted.energy, logs, predicted.text)
+    logs[1] = np.log1p(np.float32(most * r + 2))
     plan = synthesizer.regulate(encoded, long, Style())
-    assert plan.band == 128
-    with pytest.raises(InputError, match=r"lasts 128 decoder steps.*look 127 steps far"):
+    assert plan.band == most + 1
+    message = f"symbol 2 would last {most * r + 2} frames, .* holds {most * r}: raise the speed"
+    with pytest.raises(InputError, match=message):
         synthesizer.begin(plan, None)
-    logs[1] = np.log1p(np.float32(3 * 127))
+    logs[1] = np.log1p(np.float32(most * r))
     stream = synthesizer.begin(synthesizer.regulate(encoded, long, Style()), None)
     stream.decode_until(stream.mel.shape[0])
     assert np.isfinite(stream.decoded).all()

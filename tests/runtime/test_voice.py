@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +20,6 @@ from sambert_trt.engines.errors import (
     GraphError,
     InputError,
     IntegrityError,
-    SambertError,
     SchemaError,
     VoiceError,
     VoiceMissingError,
@@ -49,16 +48,24 @@ def line_of(voice: Voice, count: int = 4, seed: int = 0) -> str:
     return voices.symbol_line(voice.manifest.units, count, seed)
 
 
+def settled(threads: int) -> bool:
+    """Whether the number of threads is back to what it was within some seconds."""
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return threading.active_count() <= threads
+
+
 def change_manifest(directory: Path, **changes: object) -> None:
     path = directory / "voice.json"
     data = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**data, **changes}), encoding="utf-8")
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "swapped", "flipped", "linked"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "swapped", "flipped"])
 @pytest.mark.parametrize("name", ["styles.npz", "onnx/vocoder.onnx", "onnx/prosody.onnx"])
 def test_a_damaged_file_is_found_before_anything_speaks(
-    copied: Path, tmp_path: Path, name: str, damage: str
+    copied: Path, name: str, damage: str
 ) -> None:
     path = copied / name
     content = path.read_bytes()
@@ -69,18 +76,13 @@ def test_a_damaged_file_is_found_before_anything_speaks(
     elif damage == "swapped":
         other = copied / "onnx/postnet.onnx"
         path.write_bytes((other.read_bytes() + content)[: len(content)])
-    elif damage == "flipped":
-        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    elif os.name == "nt":
-        pytest.skip("links need a privilege on Windows")
     else:
-        path.rename(tmp_path / "other")
-        path.symlink_to(tmp_path / "other")
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     threads = threading.active_count()
     expected = VoiceMissingError if damage == "missing" else IntegrityError
     with pytest.raises(expected, match=path.name.partition(".")[0]):
         open_voice(copied, threads=2)
-    assert threading.active_count() == threads
+    assert settled(threads)
 
 
 def test_two_graphs_that_changed_places_are_found(copied: Path) -> None:
@@ -90,7 +92,7 @@ def test_two_graphs_that_changed_places_are_found(copied: Path) -> None:
     first, second = data["stages"]["prosody"], data["stages"]["memory_kv"]
     first["file"], second["file"] = second["file"], first["file"]
     path.write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(GraphError, match="does not carry the signature in voice.json"):
+    with pytest.raises(GraphError, match=r"does not carry the signature in voice\.json"):
         open_voice(copied)
 
 
@@ -133,13 +135,13 @@ def test_a_voice_without_one_of_its_stages(copied: Path) -> None:
     data = json.loads((copied / "voice.json").read_text(encoding="utf-8"))
     del data["stages"]["postnet"]
     change_manifest(copied, stages=data["stages"])
-    with pytest.raises(VoiceError, match="lacks the stages postnet"):
+    with pytest.raises(VoiceError, match="there is no postnet"):
         open_voice(copied)
 
 
-@pytest.mark.parametrize("threads", [0, -3])
+@pytest.mark.parametrize("threads", [0, -3, 257])
 def test_threads_that_cannot_be(copied: Path, threads: int) -> None:
-    with pytest.raises(InputError, match="needs at least 1"):
+    with pytest.raises(InputError, match="needs 1 to 256"):
         open_voice(copied, threads=threads)
 
 
@@ -188,8 +190,8 @@ def test_symbols_the_voice_lacks_come_with_the_nearest(
     [
         (Style(emotion="hapy"), "no emotion 'hapy'; did you mean happy"),
         (Style(emotion={"sad": 1.0, "hapy": 1.0}), "did you mean happy"),
-        (Style(emotion={"sad": -1.0}), "needs a number from 0 on"),
-        (Style(emotion={}), "has no weight above 0"),
+        (Style(emotion={"sad": -1.0}), "needs 0 to 1000"),
+        (Style(emotion={"sad": 0.0}), "has no weight above 0"),
         (Style(emotion="[MASK]"), "no emotion"),
         (Style(speaker="M8"), "no speaker 'M8'; it has F7, M7"),
         (Style(speaker="~"), "no speaker '~'"),
@@ -289,7 +291,7 @@ def test_one_stream_may_be_left_and_another_begun(plain: Voice) -> None:
         assert next(stream).samples.size
         stream.close()
     assert plain.say("你好").seconds > 0
-    assert threading.active_count() <= before + 2
+    assert settled(before)
 
 
 def test_two_streams_at_once(plain: Voice) -> None:
@@ -317,7 +319,7 @@ def test_a_book_is_read_as_it_is_spoken(plain: Voice) -> None:
 
 def test_memory_does_not_grow_with_the_text(plain: Voice) -> None:
     peaks = []
-    for count in (40, 400):
+    for count in (30, 180):
         tracemalloc.start()
         for chunk in plain.stream(endless(count, [])):
             assert chunk.sample_rate
@@ -338,9 +340,69 @@ def test_a_closed_voice_says_so(tiny_voice: Callable[[str], Path]) -> None:
     assert voice.say("你好").seconds > 0
     voice.close()
     voice.close()
-    assert threading.active_count() == threads
-    with pytest.raises((SambertError, RuntimeError)):
+    assert settled(threads)
+    with pytest.raises(VoiceError, match="the voice was closed; open it again"):
         voice.say("你好")
+
+
+def test_a_voice_closed_while_it_streams_says_so(tiny_voice: Callable[[str], Path]) -> None:
+    with open_voice(tiny_voice("plain"), threads=2) as voice:
+        stream = voice.stream(endless(1000, []))
+        next(stream)
+    with pytest.raises(VoiceError, match="the voice was closed; open it again"):
+        list(stream)
+
+
+def test_a_pipe_that_waits_holds_up_nobody(plain: Voice) -> None:
+    """What is there is spoken while the next line is still being typed."""
+    go = threading.Event()
+
+    def typed() -> Iterator[str]:
+        yield "今天天气真好。\n"
+        yield "你好。\n"
+        assert go.wait(30)
+        yield "再见。\n"
+
+    stream = plain.stream(typed())
+    heard = [next(stream)]
+    assert plain.say("你好").seconds > 0
+    go.set()
+    heard.extend(stream)
+    assert [chunk.sentence for chunk in heard if chunk.last] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hop": 41}, "vocoder.wave has shape"),
+        ({"hop": 0}, "hop is 0"),
+        ({"speakers": ["F7"]}, "styles.npz has speaker of shape"),
+        ({"default_speaker": "M9"}, "default speaker 'M9' is not one"),
+        ({"default_emotion": "x"}, "default emotion 'x' is not one"),
+        ({"filled_pauses": True}, "pause_classes"),
+        ({"units": {"byte_index": ["1"]}}, "text_encoder.ids has shape"),
+        ({"decoder_heads": 5}, "decoder_step"),
+        ({"projection_width": 9}, "text_hid"),
+    ],
+)
+def test_a_manifest_that_contradicts_its_files(
+    copied: Path, changes: dict[str, object], message: str
+) -> None:
+    change_manifest(copied, **changes)
+    with pytest.raises(VoiceError, match=message.replace(".", r"\.")):
+        open_voice(copied)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0"])
+def test_seeds_that_cannot_be(plain: Voice, seed: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InputError, match="needs a whole number from 0 on, or None"):
+        plain.say("你好", seed=seed)
+
+
+@pytest.mark.parametrize("text", [b"bytes", 7])
+def test_text_of_another_type(plain: Voice, text: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InputError, match="give str, or pieces of it"):
+        plain.say(text)
 
 
 def test_a_trace_holds_every_stage_of_every_sentence(plain: Voice) -> None:
@@ -355,8 +417,8 @@ def test_a_trace_holds_every_stage_of_every_sentence(plain: Voice) -> None:
 
 def test_text_for_a_byte_voice(tiny_voice: Callable[[str], Path], opened: Opened) -> None:
     voice = opened(tiny_voice("byte"))
-    try:
-        assert voice.say("你好").seconds > 0
-    except InputError as error:
-        assert "symbol" in str(error)
+    trace: voices.Arrays = {}
+    assert voice.say("你好。", trace=trace).seconds > 0
+    spelled = [voice.manifest.units["byte_index"][i] for i in trace["0/ling"][:, 0]]
+    assert bytes(map(int, spelled)).decode().startswith("你好")
     assert voice.say(symbols=line_of(voice)).seconds > 0
