@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"sambert-export: {error}", file=sys.stderr)
         return 1
     except ImportError as error:
+        lacking = f"{error.name} is not installed" if error.name else str(error)
         print(
-            f"sambert-export: {error.name} is not installed; install it with: "
-            "pip install 'sambert-trt[export]'",
+            f"sambert-export: {lacking}; install it with: pip install 'sambert-trt[export]'",
             file=sys.stderr,
         )
         return 1
