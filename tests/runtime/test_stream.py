@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.graphs import Stage
+from sambert_trt.runtime.length import LengthPlan
 from sambert_trt.runtime.stream import (
     OFFLINE,
     STREAMING,
@@ -23,7 +24,6 @@ from sambert_trt.runtime.stream import (
     chunk_ends,
     decoder_window,
 )
-from sambert_trt.runtime.length import LengthPlan
 from sambert_trt.runtime.styles import Style
 from sambert_trt.runtime.text.symbols import fields_from_units, sentence_from_symbols
 from sambert_trt.runtime.voice import Voice
