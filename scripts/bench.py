@@ -1,10 +1,12 @@
 """Measures a voice against its torch reference: paired and interleaved, on one machine, in one run.
 
-    python scripts/bench.py VOICE_SOURCE [--voice EXPORTED_DIR] [--threads 2] [--rounds 7]
+    python scripts/bench.py VOICE_SOURCE [--voice EXPORTED_DIR] [--threads 2] [--rounds 9]
 
 Speed is measured in this process, both sides on the same symbols and the same number of threads, in
 an order that alternates. Start, first audio and memory are measured in fresh processes that hold
-the runtime and no torch. Needs the [cpu] and [export] extras.
+the runtime and no torch. OMP_WAIT_POLICY is PASSIVE unless it is set: torch's threads would else
+spin while they wait, and where others use the cores too the reference then takes many times as
+long. Needs the [cpu] and [export] extras.
 """
 
 from __future__ import annotations
@@ -47,6 +49,12 @@ TEXT = (
 )
 
 LENGTHS = (8, 46, 200, 400)
+LONG = 100
+"""Symbols above which a length takes part in every third round only, to keep a run short."""
+
+CALM = 0.15
+"""Cores that others may use in a round that counts as calm."""
+
 REST = 0.05
 """Seconds between two measurements: a pool of threads that has just worked spins for a while."""
 
@@ -93,6 +101,7 @@ class Series:
     reference_stages: dict[str, list[float]] = field(default_factory=dict)
     runtime_stages: dict[str, list[float]] = field(default_factory=dict)
     decoder_step_ms: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(options: argparse.Namespace, stack: contextlib.ExitStack) -> dict[str, Any]:
     """Everything that is measured, as a mapping for `tables` and for JSON."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     from sambert_trt.export.source import voice_sources_from_path
@@ -134,6 +144,7 @@ def measure(options: argparse.Namespace, stack: contextlib.ExitStack) -> dict[st
     voice = stack.enter_context(open_voice(directory, threads=options.threads))
     series = measure_speed(voice, reference, options.lengths, options.rounds)
     return {
+        "omp_wait_policy": os.environ["OMP_WAIT_POLICY"],
         "threads": options.threads,
         "rounds": options.rounds,
         "machine": begun,
@@ -150,16 +161,44 @@ def measure(options: argparse.Namespace, stack: contextlib.ExitStack) -> dict[st
 def measure_speed(
     voice: Voice, reference: Reference, lengths: Sequence[int], rounds: int
 ) -> list[Series]:
-    """Rounds over all lengths; the first round only warms up."""
+    """Rounds over all lengths, long ones in every third only; the first round warms up."""
     series = [Series(count) for count in lengths]
     for number in range(rounds + 1):
         for item in series:
-            result = _round(voice, reference, item.symbols, reference_first=number % 2 == 0)
+            if item.symbols > LONG and number % 3 != min(number, 1):
+                continue
+            first = len(item.reference) % 2 == 0
+            others = _Others()
+            result = _round(voice, reference, item.symbols, reference_first=first)
             if number:
                 _append(item, *result)
+                item.others.append(others.cores())
         print(f"\rround {number} of {rounds}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return series
+
+
+class _Others:
+    """How many cores everything but this process has kept busy since this was made."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    def cores(self) -> float:
+        """Not a number where the system does not tell; the hypervisor's share counts too."""
+        after = self._now()
+        wall, busy, own = (b - a for a, b in zip(self._before, after, strict=True))
+        return max(busy - own, 0.0) / wall
+
+    @staticmethod
+    def _now() -> tuple[float, float, float]:
+        try:
+            words = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()
+            ticks = [int(word) for word in words[1:9]]
+            busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+        except (OSError, AttributeError):
+            busy = float("nan")
+        return time.perf_counter(), busy, time.process_time()
 
 
 def _round(
@@ -289,8 +328,13 @@ def summary(item: Series) -> dict[str, Any]:
             "runtime_ms": 1e3 * statistics.median(ours) if ours else 0.0,
         }
     ratios = [a / b for a, b in zip(item.reference, item.runtime, strict=True)]
+    calm = [ratio for ratio, cores in zip(ratios, item.others, strict=True) if cores < CALM]
     return {
         "symbols": item.symbols,
+        "rounds": len(ratios),
+        "others": statistics.median(item.others),
+        "calm_rounds": len(calm),
+        "calm_ratio": asdict(median_interval(calm)) if calm else None,
         "frames": item.frames,
         "seconds_of_audio": item.seconds_of_audio,
         "difference": item.difference,
@@ -408,15 +452,21 @@ def tables(report: dict[str, Any]) -> Iterator[str]:
     yield f"{machine['processor']}, {machine['cores']} cores, {machine['system']}"
     yield f"Python {machine['python']}, {versions}"
     yield f"load average {machine['load']} before, {report['load_at_end']} after"
-    yield f"{report['threads']} threads, {report['rounds']} rounds\n"
-    yield "| symbols | audio s | reference s | runtime s | runtime RTF | ratio | of minima |"
-    yield "|---|---|---|---|---|---|---|"
+    yield f"{report['threads']} threads, {report['rounds']} rounds"
+    yield f"OMP_WAIT_POLICY {report['omp_wait_policy']}\n"
+    yield (
+        "| symbols | rounds | audio s | reference s | runtime s | RTF | ratio | of minima "
+        "| calm rounds | calm ratio | cores of others |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for item in report["speed"]:
-        ours, audio = item["runtime"], item["seconds_of_audio"]
+        ours, theirs, audio = item["runtime"], item["reference"], item["seconds_of_audio"]
+        calm = Interval(**item["calm_ratio"]) if item["calm_ratio"] else ""
         yield (
-            f"| {item['symbols']} | {audio:.2f} | {item['reference']['median']:.3f} "
+            f"| {item['symbols']} | {item['rounds']} | {audio:.2f} | {theirs['median']:.3f} "
             f"| {ours['median']:.3f} | {ours['median'] / audio:.3f} "
-            f"| {Interval(**item['ratio'])} | {item['ratio_of_minima']:.2f} |"
+            f"| {Interval(**item['ratio'])} | {item['ratio_of_minima']:.2f} "
+            f"| {item['calm_rounds']} | {calm} | {item['others']:.2f} |"
         )
     yield from _stage_table(report["speed"])
     yield "\n| fresh process | median | least | most |\n|---|---|---|---|"
@@ -446,7 +496,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", type=Path, help="the PyTorch voice")
     parser.add_argument("--voice", type=Path, help="its export; made for the run if not given")
     parser.add_argument("--threads", type=int, default=2, help="for both sides (2)")
-    parser.add_argument("--rounds", type=int, default=7, help="after one to warm up (7)")
+    parser.add_argument("--rounds", type=int, default=9, help="after one to warm up (9)")
     parser.add_argument("--processes", type=int, default=5, help="fresh processes (5)")
     parser.add_argument(
         "--lengths", type=int, nargs="+", default=LENGTHS, help="in symbols (8 46 200 400)"
