@@ -49,8 +49,8 @@ class ChunkPolicy:
         return replace(self, first=int(min(grown, self.most)))
 
 
-STREAMING = ChunkPolicy(first=24, growth=2.0, most=384)
-OFFLINE = ChunkPolicy(first=96, growth=2.0, most=480)
+STREAMING = ChunkPolicy(first=24, growth=2.0, most=240)
+OFFLINE = ChunkPolicy(first=96, growth=2.0, most=240)
 
 
 @dataclass(frozen=True)
