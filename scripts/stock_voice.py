@@ -240,13 +240,13 @@ def _shape_vocoder(generator: Generator) -> None:
             nn.init.normal_(module.weight, 0.0, 0.5 / math.sqrt(taps))
     for stage in generator.repeat_upsamples:
         stage.get_parameter("2.conv1d.weight").mul_(3)
-    mel = 0.7 * torch.randn(1, generator.config.in_channels, 100)
+    mel = 0.7 * torch.randn(1, generator.config.in_channels, 24)
     excitation = None
     if generator.config.nsf is not None:
-        excitation = 0.1 * torch.randn(1, 1, 100 * generator.config.hop)
+        excitation = 0.1 * torch.randn(1, 1, 24 * generator.config.hop)
     last = dict(generator.conv_post.named_parameters())
     last["conv1d.bias"].zero_()
-    for _ in range(3):
+    for _ in range(2):
         samples = torch.atanh(generator.forward(mel, excitation).clamp(-0.999, 0.999))
         last["conv1d.weight"].mul_(LOUDNESS / samples.std())
 
