@@ -41,6 +41,20 @@ def test_an_export_is_reported_and_then_up_to_date(
     assert "up to date" in capsys.readouterr().out
 
 
+@pytest.fixture
+def _untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs of a few bytes instead of seconds of tracing."""
+    from sambert_trt.export import voice_export
+    from sambert_trt.export.onnx_graphs import GraphReport
+
+    def write(_: object, path: Path) -> GraphReport:
+        path.write_bytes(b"graph")
+        return GraphReport(1, 1, 5, 1, 0.0)
+
+    monkeypatch.setattr(voice_export, "write_graph", write)
+
+
+@pytest.mark.usefixtures("_untraced")
 def test_explicit_files(tiny_source: Callable[[str], Path]) -> None:
     folder = tiny_source("plain")
     arguments = [
@@ -119,17 +133,8 @@ def test_an_interrupt_is_130(
     assert list(Path().iterdir()) == []
 
 
-def test_a_repository_of_several_voices_becomes_several_directories(
-    shared: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sambert_trt.export import voice_export
-    from sambert_trt.export.onnx_graphs import GraphReport
-
-    def write(_: object, path: Path) -> GraphReport:
-        path.write_bytes(b"graph")
-        return GraphReport(1, 1, 5, 1, 0.0)
-
-    monkeypatch.setattr(voice_export, "write_graph", write)
+@pytest.mark.usefixtures("_untraced")
+def test_a_repository_of_several_voices_becomes_several_directories(shared: Path) -> None:
     source = str(shared / "golden/extras/modelrepo_nomask")
     assert main([source, "-o", "out"]) == 0
     assert sorted(p.name for p in Path("out").iterdir()) == ["alpha", "beta"]

@@ -173,7 +173,7 @@ configs = st.builds(
 
 
 @given(config=configs, extra=st.integers(0, 7), dilations=st.sampled_from([(1,), (1, 3), (2, 5)]))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=24, deadline=None, derandomize=True)
 def test_the_vocoder_context_is_exact(
     config: HifiganConfig, extra: int, dilations: tuple[int, ...]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -12,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +21,19 @@ import yaml
 from sambert_trt.engines.errors import OutputError, SambertError, SourceError
 from sambert_trt.engines.graphs import Stage
 from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
+from sambert_trt.export.settings import settings_from_source
 from sambert_trt.export.source import VoiceSource, voice_sources_from_path
 
 torch = pytest.importorskip("torch")
 
 from sambert_trt.export import voice_export  # noqa: E402
 from sambert_trt.export.checkpoint import tensors_from_safetensors  # noqa: E402
-from sambert_trt.export.voice_export import export_voice, load_voice  # noqa: E402
+from sambert_trt.export.stages import StageModule  # noqa: E402
+from sambert_trt.export.voice_export import (  # noqa: E402
+    LoadedVoice,
+    export_voice,
+    load_voice,
+)
 
 pytestmark = pytest.mark.export
 
@@ -86,15 +92,24 @@ def test_the_same_files_are_exported_once(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Graphs of a few bytes, for tests of everything around them."""
+def _quick(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_source: Callable[[str], Path],
+    loaded: Callable[[Path], LoadedVoice],
+) -> None:
+    """The plain tiny voice without reading weights or tracing, to test everything around that."""
     from sambert_trt.export.onnx_graphs import GraphReport
 
-    def write(stage: Any, path: Path) -> GraphReport:  # noqa: ANN401
+    def write(stage: StageModule, path: Path) -> GraphReport:
         path.write_bytes(stage.graph.as_json().encode())
         return GraphReport(1, 1, path.stat().st_size, 1, 0.0)
 
+    def load(source: VoiceSource, *, language: str | None = None) -> LoadedVoice:
+        settings = settings_from_source(source, language=language)
+        return dataclasses.replace(loaded(tiny_source("plain")), settings=settings)
+
     monkeypatch.setattr(voice_export, "write_graph", write)
+    monkeypatch.setattr(voice_export, "load_voice", load)
 
 
 @pytest.mark.usefixtures("_quick")
@@ -228,12 +243,14 @@ def test_a_target_that_is_something_else(folder: Path, tmp_path: Path) -> None:
     assert [p.name for p in target.iterdir()] == ["thesis.tex"]
 
 
-def test_filled_pauses_are_encoded_beforehand(tiny_source: Callable[[str], Path]) -> None:
-    voice = load_voice(only(tiny_source("fp")))
+def test_filled_pauses_are_encoded_beforehand(
+    tiny_source: Callable[[str], Path], loaded: Callable[[Path], LoadedVoice]
+) -> None:
+    voice = loaded(tiny_source("fp"))
     assert voice.pauses is not None
     assert voice.pauses.shape == (3, 3, 8)
     assert np.abs(voice.pauses[0] - voice.pauses[1]).max() > 1e-3
-    assert load_voice(only(tiny_source("plain"))).pauses is None
+    assert loaded(tiny_source("plain")).pauses is None
 
 
 def test_a_table_with_more_positions_than_configured(folder: Path) -> None:
