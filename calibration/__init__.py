@@ -1,1 +1,1 @@
-"""Calibration of reduced-precision graphs. Empty so far: the recorder and the quantiser come here."""
+"""Calibration of reduced-precision graphs: the place of the recorder and the quantiser to come."""

@@ -11,7 +11,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnxscript import ir, optimizer
 
 from sambert_trt.engines.errors import GraphError
-from sambert_trt.engines.graphs import METADATA_KEY, GraphSpec, TensorSpec
+from sambert_trt.engines.graphs import METADATA_KEY, AxisRange, GraphSpec, TensorSpec
 
 from .ops import OPSET
 from .stages import StageModule
@@ -88,16 +88,23 @@ def write_graph(stage: StageModule, path: Path) -> GraphReport:
 
 
 def example_inputs(graph: GraphSpec, size: str, seed: int = 0) -> dict[str, NDArray[Any]]:
-    """Seeded inputs of a graph with every axis at its `least` or `usual` size."""
+    """Seeded inputs of a graph, its axes at their `least`, `usual` or a `small` size between."""
     rng = np.random.default_rng(seed)
+    axes = {name: AxisRange(*(3 * [_size(axis, size)])) for name, axis in graph.axes.items()}
+    fixed = replace(graph, axes=axes)
     inputs: dict[str, NDArray[Any]] = {}
     for tensor in graph.inputs:
-        shape = tuple(getattr(graph.extent(entry), size) for entry in tensor.shape)
+        shape = tuple(fixed.extent(entry).usual for entry in tensor.shape)
         if tensor.dtype == "int64":
             inputs[tensor.name] = rng.integers(0, 4, shape)
         else:
             inputs[tensor.name] = rng.standard_normal(shape, dtype=np.float32)
     return inputs
+
+
+def _size(axis: AxisRange, size: str) -> int:
+    sizes = {"least": axis.least, "small": axis.least + axis.usual // 8, "usual": axis.usual}
+    return min(sizes[size], axis.most)
 
 
 def macs_of_graph(model: Any, graph: GraphSpec) -> int:
@@ -133,7 +140,7 @@ def _macs_of_node(node: Any, shapes: Mapping[str, tuple[int, ...]]) -> int:
 def _traced(stage: StageModule) -> Any:
     graph = stage.graph
     tensors = (*graph.inputs, *graph.outputs)
-    inputs = {name: torch.from_numpy(a) for name, a in example_inputs(graph, "usual").items()}
+    inputs = {name: torch.from_numpy(a) for name, a in example_inputs(graph, "small").items()}
     content = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")

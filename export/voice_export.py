@@ -8,7 +8,8 @@ import importlib.metadata
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def export_voice(
     provenance = _provenance(source, language)
     if not force and (existing := _unchanged(target, provenance)) is not None:
         return ExportReport(target, existing, (), time.perf_counter() - start)
-    with replaced_directory(target) as directory:
+    with replaced_directory(target) as directory, _one_thread():
         voice = load_voice(source, language=language)
         reports = []
         (directory / "onnx").mkdir()
@@ -186,6 +187,17 @@ def export_voice(
         (directory / MANIFEST).write_text(manifest.as_json(), encoding="utf-8")
     progress("done", len(Stage) + 2, len(Stage) + 2)
     return ExportReport(target, manifest, tuple(reports), time.perf_counter() - start)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch on one thread: its many small operations wait for each other more than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _unchanged(target: Path, provenance: dict[str, Any]) -> VoiceManifest | None:
