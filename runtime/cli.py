@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from sambert_trt.engines.errors import InputError, SambertError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .styles import Style
     from .voice import Voice
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 _BLOCK = 1 << 16
 READER = "sambert-tts-text"
@@ -39,10 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     level = logging.DEBUG if options.verbose > 1 else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    code = _run(options)
+    return _run(options)
+
+
+def command() -> NoReturn:
+    """The console command: `main`, then the end of the process.
+
+    A thread may still wait for text from a pipe; Python would wait for it, or fail on the lock it
+    holds, at an ordinary exit.
+    """
+    code = main()
     if any(thread.name == READER for thread in threading.enumerate()):
-        _leave(code)
-    return code
+        for output in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                output.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -60,15 +72,6 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         return _fail(str(error), 1)
     return code
-
-
-def _leave(code: int) -> None:
-    """Ends the process at once: a thread still waits for text from a pipe, and Python would wait
-    for it, or fail on the lock it holds, at an ordinary exit."""
-    for output in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            output.flush()
-    os._exit(code)
 
 
 def _say(options: argparse.Namespace) -> int:
@@ -416,4 +419,4 @@ def _add_speaking(command: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -60,7 +60,7 @@ class ReadAhead(Generic[Item]):
             start = time.perf_counter()
             try:
                 item: object = next(self._source, _END)
-            except Exception as error:
+            except BaseException as error:
                 item = _Failure(error)
             self._items.put((item, time.perf_counter() - start))
             if item is _END or isinstance(item, _Failure):
@@ -68,7 +68,7 @@ class ReadAhead(Generic[Item]):
 
 
 class _Failure:
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self.error = error
 
 

@@ -50,7 +50,7 @@ class ChunkPolicy:
 
 
 STREAMING = ChunkPolicy(first=24, growth=2.0, most=240)
-OFFLINE = ChunkPolicy(first=96, growth=2.0, most=240)
+OFFLINE = ChunkPolicy(first=80, growth=1.5, most=240)
 
 
 @dataclass(frozen=True)
