@@ -122,9 +122,9 @@ def replaced_directory(target: Path) -> Iterator[Path]:
         fresh.mkdir()
         yield fresh
         _swap(fresh, target, old)
+    except OutputError:
+        raise
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
         raise OutputError(
             f"writing {target} failed: {error.strerror or error}; what stood there is unchanged"
         ) from error

@@ -160,9 +160,10 @@ def _check_archive(path: Path) -> None:
             items = file.infolist()
             _check_items(path, items, size)
             damaged = file.testzip()
+    except SourceError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
-        if isinstance(error, SourceError):
-            raise
+        # what zipfile raises on damaged headers, cut streams and unknown compression
         raise SourceError(f"{path} is cut off or damaged ({error}); download it again") from error
     except (OSError, RuntimeError) as error:
         raise SourceError(f"{path} cannot be read: {error}") from error

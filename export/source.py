@@ -547,9 +547,9 @@ def _unpack(archive: Path, target: Path) -> None:
             _check_archive(archive, items)
             for item in items:
                 file.extract(item, target)
+    except SourceError:
+        raise
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        if isinstance(error, SourceError):
-            raise
         raise SourceError(f"{archive} cannot be unpacked: {error}; download it again") from error
     except OSError as error:
         raise SourceError(f"{archive} cannot be unpacked: {error.strerror or error}") from error

@@ -1,7 +1,7 @@
-"""The stages of a voice as modules with static, export-ready forwards, and their signatures.
+"""The stages of a voice as modules with static, export-ready forwards.
 
-They share the weights of `Sambert` and `Generator`. Leading batch axes are always 1. Every dynamic
-axis has a name and a range in the stage's GraphSpec.
+They share the weights of `Sambert` and `Generator`. Leading batch axes are always 1. What goes in
+and out of each, and how far it sees, is in `signatures`.
 """
 
 from __future__ import annotations
@@ -13,27 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sambert_trt.engines.graphs import AxisRange, GraphSpec, Stage, TensorSpec
+from sambert_trt.engines.graphs import GraphSpec, Stage
 
-from .config import HifiganConfig, SambertConfig
 from .hifigan import FINAL_SLOPE, Generator, MergedUpsample, SourceConv
 from .sambert import Fsmn, MemoryBlock, PncaBlock, Sambert, position_table
+from .signatures import SYMBOLS, acoustic_signatures, postnet_context, vocoder_signature
 from .typed import members
 
-__all__ = [
-    "StageModule",
-    "postnet_context",
-    "stage_modules",
-    "vocoder_context",
-]
-
-SYMBOLS = AxisRange(1, 64, 1024)
-STEPS = AxisRange(1, 112, 1024)
-LONGEST_SYMBOL = 384
-"""Frames (4.8 s at 12.5 ms) a symbol may last: what the decoder's attention windows can hold."""
-USUAL_SYMBOL = 48
-POSTNET_FRAMES = AxisRange(1, 96, 512)
-VOCODER_FRAMES = AxisRange(1, 128, 1024)
+__all__ = ["StageModule", "stage_modules"]
 
 
 @dataclass(frozen=True)
@@ -275,7 +262,7 @@ class VocoderChunk(nn.Module):
 
 def stage_modules(model: Sambert, generator: Generator | None) -> dict[Stage, StageModule]:
     """Every stage of a voice; without a generator, every stage but the vocoder."""
-    graphs = _signatures(model)
+    graphs = acoustic_signatures(model.config, len(model.text_encoder.tables))
     modules: dict[Stage, nn.Module] = {
         Stage.TEXT_ENCODER: TextEncoderStage(model),
         Stage.PROSODY: ProsodyStage(model),
@@ -286,187 +273,8 @@ def stage_modules(model: Sambert, generator: Generator | None) -> dict[Stage, St
     }
     if generator is not None:
         modules[Stage.VOCODER] = VocoderChunk(generator)
-        graphs[Stage.VOCODER] = _vocoder_signature(generator.config)
+        graphs[Stage.VOCODER] = vocoder_signature(generator.config)
     return {stage: StageModule(m.eval(), graphs[stage]) for stage, m in modules.items()}
-
-
-def postnet_context(config: SambertConfig) -> tuple[int, int]:
-    """Frames the postnet's FSMN sees before and after a frame."""
-    kernel = config.postnet_filter_size
-    lefts = [round((kernel - 1) / 2) + shift for shift in config.postnet_shift]
-    rights = [(kernel - 1) // 2 - shift for shift in config.postnet_shift]
-    return sum(max(n, 0) for n in lefts), sum(max(n, 0) for n in rights)
-
-
-def vocoder_context(config: HifiganConfig) -> tuple[int, int]:
-    """Mel frames (and hops of excitation) the generator sees before and after a frame.
-
-    Walks the layers backwards from the samples [0, 0] of a frame's start and [hop - 1] of its end,
-    widening the needed interval by each layer's reach and dividing by each stage's stride.
-    """
-    hop = config.hop
-    first, last = 0, hop - 1
-    source_first, source_last = 0, hop - 1
-    first, last = _widen(config, first, last, config.kernel_size, 1)
-    rate = 1
-    for stage in reversed(range(len(config.upsample_scales))):
-        reaches = [
-            sum((kernel - 1) * (d + 1) for d in dilations)
-            for kernel, dilations in zip(
-                config.resblock_kernel_sizes, config.resblock_dilations, strict=True
-            )
-        ]
-        first, last = _widen(config, first, last, max(reaches) + 1, 1)
-        if config.nsf is not None:
-            down = 1 if rate == 1 else 2 * rate
-            left = down - 1 if config.causal else (rate // 2 if rate > 1 else 0)
-            source_first = min(source_first, first * rate - left)
-            source_last = max(source_last, last * rate - left + down - 1)
-        first, last = _before_upsampling(config, stage, first, last)
-        rate *= config.upsample_scales[stage]
-    first, last = _widen(config, first, last, config.kernel_size, 1)
-    left = max(-first, math.ceil(-source_first / hop))
-    right = max(last, source_last // hop)
-    return max(left, 0), max(right, 0)
-
-
-def _widen(
-    config: HifiganConfig, first: int, last: int, kernel: int, dilation: int
-) -> tuple[int, int]:
-    reach = (kernel - 1) * dilation
-    if config.causal:
-        return first - reach, last
-    return first - reach // 2, last + reach // 2
-
-
-def _before_upsampling(config: HifiganConfig, stage: int, first: int, last: int) -> tuple[int, int]:
-    scale, kernel = config.upsample_scales[stage], config.upsample_kernel_sizes[stage]
-    crop = 0 if config.causal else (kernel - scale) // 2
-    wide_first, wide_last = _widen(config, first, last, config.kernel_size, 1)
-    return (
-        min(wide_first // scale, -((kernel - 1 - crop - first) // scale)),
-        max(wide_last // scale, (last + crop) // scale),
-    )
-
-
-def _signatures(model: Sambert) -> dict[Stage, GraphSpec]:
-    config = model.config
-    text, speaker, emotion = (
-        config.encoder_projection_units,
-        config.speaker_units,
-        config.emotion_units,
-    )
-    layers, heads = config.decoder_num_layers, config.decoder_num_heads
-    head = config.decoder_num_units // heads
-    kv, channels = layers * 2 * heads * head, config.num_mels
-    fields = len(model.text_encoder.tables)
-    encoder_out = [_float("text_hid", 1, "symbols", text)]
-    if config.fp:
-        encoder_out.append(_float("pause_classes", 1, "symbols", 4))
-    units, post = config.dur_pred_lstm_units, config.postnet_lstm_units
-    context = sum(postnet_context(config))
-    state = (layers, 2, heads, head, "window")
-    symbols = {"symbols": SYMBOLS}
-    return {
-        Stage.TEXT_ENCODER: GraphSpec(
-            Stage.TEXT_ENCODER,
-            (TensorSpec("ids", "int64", (1, "symbols", fields)),),
-            tuple(encoder_out),
-            symbols,
-        ),
-        Stage.PROSODY: GraphSpec(
-            Stage.PROSODY,
-            (
-                _float("text_hid", 1, "symbols", text),
-                _float("speaker", 1, "symbols", speaker),
-                _float("emotion", 1, "symbols", emotion),
-                _float("pitch_control", 1, "symbols", 2),
-                _float("energy_control", 1, "symbols", 2),
-            ),
-            (
-                _float("pitch", 1, "symbols"),
-                _float("energy", 1, "symbols"),
-                _float("text", 1, "symbols", text),
-            ),
-            symbols,
-        ),
-        Stage.DURATION_STEP: GraphSpec(
-            Stage.DURATION_STEP,
-            (
-                _float("previous", 1, 1),
-                _float("condition", 1, config.predictor_width),
-                _float("h", 2, 1, units),
-                _float("c", 2, 1, units),
-            ),
-            (
-                _float("log_duration", 1, 1),
-                _float("h_next", 2, 1, units),
-                _float("c_next", 2, 1, units),
-            ),
-            {},
-        ),
-        Stage.MEMORY_KV: GraphSpec(
-            Stage.MEMORY_KV,
-            (_float("memory", 1, "steps", config.memory_width),),
-            (_float("memory_kv", 1, "steps", kv),),
-            {"steps": STEPS},
-        ),
-        Stage.DECODER_STEP: GraphSpec(
-            Stage.DECODER_STEP,
-            (
-                _float("frame", 1, channels),
-                _float("memory", 1, config.memory_width),
-                _float("memory_kv", "window", kv),
-                _float("mask", 2, "window"),
-                _float("state", *state),
-            ),
-            (
-                _float("frames", 1, config.outputs_per_step * channels),
-                _float("last_frame", 1, channels),
-                _float("state_next", *state),
-            ),
-            {"window": _window(config)},
-        ),
-        Stage.POSTNET: GraphSpec(
-            Stage.POSTNET,
-            (
-                _float("frames", 1, f"frames+{context}", channels),
-                _float("mask", 1, f"frames+{context}", 1),
-                _float("h", 1, 1, post),
-                _float("c", 1, 1, post),
-            ),
-            (
-                _float("mel", 1, "frames", channels),
-                _float("h_next", 1, 1, post),
-                _float("c_next", 1, 1, post),
-            ),
-            {"frames": POSTNET_FRAMES},
-            context=postnet_context(config),
-        ),
-    }
-
-
-def _window(config: SambertConfig) -> AxisRange:
-    """Decoder steps of an attention window; band = int(d / r + 0.5), and the step itself."""
-    usual, most = (-(-n // config.outputs_per_step) for n in (USUAL_SYMBOL, LONGEST_SYMBOL))
-    return AxisRange(2, max(usual, 2), max(most, 2) + 1)
-
-
-def _vocoder_signature(config: HifiganConfig) -> GraphSpec:
-    inputs = [_float("mel", 1, "frames", config.in_channels)]
-    if config.nsf is not None:
-        inputs.append(_float("excitation", 1, f"frames*{config.hop}"))
-    return GraphSpec(
-        Stage.VOCODER,
-        tuple(inputs),
-        (_float("wave", 1, f"frames*{config.hop}"),),
-        {"frames": VOCODER_FRAMES},
-        context=vocoder_context(config),
-    )
-
-
-def _float(name: str, *shape: int | str) -> TensorSpec:
-    return TensorSpec(name, "float32", shape)
 
 
 def _frozen(tensor: Tensor) -> nn.Parameter:

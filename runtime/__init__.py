@@ -7,10 +7,11 @@ with open_voice("voice") as voice:
 """
 
 from .audio import Audio, AudioChunk
+from .ids import Ids
 from .stream import OFFLINE, STREAMING, ChunkPolicy
 from .styles import Style
 from .text.sentence import Sentence, Symbol
-from .voice import DEFAULT_GAP, Ids, Voice, open_voice
+from .voice import DEFAULT_GAP, Voice, open_voice
 
 __all__ = [
     "DEFAULT_GAP",

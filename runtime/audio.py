@@ -168,9 +168,9 @@ def replaced_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except SambertError:
+        raise
     except OSError as error:
-        if isinstance(error, SambertError):
-            raise
         hint = "; free some space" if error.errno in _FULL else ""
         raise OutputError(f"{path} cannot be written: {error.strerror or error}{hint}") from error
     finally:

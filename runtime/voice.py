@@ -29,17 +29,18 @@ from .audio import Audio, AudioChunk
 from .backend import Backend, Session
 from .checks import check_voice
 from .clock import Stopwatch
+from .ids import Ids, sentence_from_ids
 from .overlap import ReadAhead, overlapped
 from .stream import OFFLINE, STREAMING, ChunkPolicy, VocoderWindow
 from .styles import Style, is_number
 from .synthesizer import Synthesizer, Utterance
-from .text.sentence import Sentence, Symbol
+from .text.sentence import Sentence
 from .text.symbols import fields_from_units, sentences_from_symbol_text
 
 if TYPE_CHECKING:
     from .text import MandarinFrontend
 
-__all__ = ["DEFAULT_GAP", "Ids", "Voice", "open_voice"]
+__all__ = ["DEFAULT_GAP", "Voice", "open_voice"]
 
 DEFAULT_GAP = 0.28
 """Seconds of silence between sentences, as the KAN-TTS command line joins them."""
@@ -49,15 +50,6 @@ _MOST_WORKERS = 256
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Ids:
-    """A sentence as ids: units [N, fields], and emotion and speaker [N] or None for the style's."""
-
-    units: NDArray[np.integer[Any]]
-    emotion: NDArray[np.integer[Any]] | None = None
-    speaker: NDArray[np.integer[Any]] | None = None
 
 
 @dataclass(frozen=True)
@@ -255,7 +247,7 @@ class Voice:
         if len(given) != 1:
             raise InputError(f"give one of text, symbols or ids, not {len(given)} of them")
         if ids is not None:
-            return iter([self._sentence_from_ids(ids)])
+            return iter([sentence_from_ids(ids, self._manifest)])
         if symbols is not None:
             fields = fields_from_units(self._manifest.units)
             return sentences_from_symbol_text(symbols, fields)
@@ -265,25 +257,6 @@ class Voice:
 
     def _text_sentences(self, text: str | Iterable[str]) -> Iterator[Sentence]:
         yield from self.sentences(text)
-
-    def _sentence_from_ids(self, ids: Ids) -> Sentence:
-        manifest = self._manifest
-        fields = fields_from_units(manifest.units)
-        units = np.asarray(ids.units)
-        if not np.issubdtype(units.dtype, np.integer):
-            raise InputError(f"ids are {units.dtype}: needs whole numbers")
-        if units.ndim != 2 or units.shape[1] != len(fields):
-            raise InputError(
-                f"ids have shape {units.shape}: needs [symbols, {len(fields)}] for "
-                f"{', '.join(fields)}"
-            )
-        columns = [
-            _names(units[:, i], manifest.units[field], field) for i, field in enumerate(fields)
-        ]
-        emotions = _optional_names(ids.emotion, manifest.emotions, "emotion", len(units))
-        speakers = _optional_names(ids.speaker, manifest.speakers, "speaker", len(units))
-        rows = zip(zip(*columns, strict=True), emotions, speakers, strict=True)
-        return Sentence("", tuple(Symbol(tuple(u), e, s or None) for u, e, s in rows))
 
     def _chunks(
         self,
@@ -375,25 +348,6 @@ def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:
     frontend = MandarinFrontend(manifest.units, manifest.language)
     next(frontend.sentences("好"), None)
     return frontend
-
-
-def _names(ids: NDArray[np.integer[Any]], names: tuple[str, ...], field: str) -> list[str]:
-    for position, i in enumerate(ids.tolist(), start=1):
-        if not 0 <= i < len(names):
-            raise InputError(
-                f"{field} id {i} at symbol {position}: this voice has 0 to {len(names) - 1}"
-            )
-    return [names[i] for i in ids.tolist()]
-
-
-def _optional_names(
-    ids: NDArray[np.integer[Any]] | None, names: tuple[str, ...], field: str, count: int
-) -> list[str | None]:
-    if ids is None:
-        return [None] * count
-    if np.shape(ids) != (count,):
-        raise InputError(f"{field} ids have shape {np.shape(ids)}: needs ({count},)")
-    return list(_names(np.asarray(ids), names, field))
 
 
 def _arrays_from_npz(content: bytes, directory: Path) -> Mapping[str, NDArray[np.float32]]:

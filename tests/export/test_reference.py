@@ -14,8 +14,9 @@ import voices
 from numpy.typing import NDArray
 
 from sambert_trt.export.source import voice_source_from_files, voice_sources_from_path
+from sambert_trt.runtime.ids import Ids
 from sambert_trt.runtime.stream import OFFLINE
-from sambert_trt.runtime.voice import Ids, Voice
+from sambert_trt.runtime.voice import Voice
 
 torch = pytest.importorskip("torch")
 

@@ -17,11 +17,8 @@ torch = pytest.importorskip("torch")
 
 from sambert_trt.export.hifigan import Generator  # noqa: E402
 from sambert_trt.export.sambert import Fsmn, position_table  # noqa: E402
-from sambert_trt.export.stages import (  # noqa: E402
-    postnet_context,
-    stage_modules,
-    vocoder_context,
-)
+from sambert_trt.export.signatures import postnet_context, vocoder_context  # noqa: E402
+from sambert_trt.export.stages import stage_modules  # noqa: E402
 from sambert_trt.export.voice_export import LoadedVoice  # noqa: E402
 
 pytestmark = pytest.mark.export

@@ -25,9 +25,10 @@ from sambert_trt.engines.errors import (
     VoiceMissingError,
 )
 from sambert_trt.engines.voice import file_record
+from sambert_trt.runtime.ids import Ids
 from sambert_trt.runtime.stream import ChunkPolicy
 from sambert_trt.runtime.styles import Style
-from sambert_trt.runtime.voice import DEFAULT_GAP, Ids, Voice, open_voice
+from sambert_trt.runtime.voice import DEFAULT_GAP, Voice, open_voice
 
 Opened = Callable[[Path], Voice]
 
