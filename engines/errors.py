@@ -8,7 +8,11 @@ SambertError
 │   ├── IntegrityError               a file that is not the one the manifest names
 │   └── SchemaError                  a format newer or older than this version reads
 ├── GraphError (RuntimeError)        a graph that breaks its contract
+├── EngineError (RuntimeError)       a plan that cannot be built, trusted or used
+│   └── EngineMissingError (FileNotFoundError)
 ├── BackendError (RuntimeError)      a backend that is missing or failed
+│   ├── DeviceMemoryError (MemoryError)  the device has no room
+│   └── DeviceLostError              the device answers nothing until the process restarts
 └── OutputError (OSError)            something that could not be written
 
 A message says what happened, with the values, and what to do. Standard library only.
@@ -18,6 +22,10 @@ from __future__ import annotations
 
 __all__ = [
     "BackendError",
+    "DeviceLostError",
+    "DeviceMemoryError",
+    "EngineError",
+    "EngineMissingError",
     "GraphError",
     "InputError",
     "IntegrityError",
@@ -62,8 +70,24 @@ class GraphError(SambertError, RuntimeError):
     """A graph whose signature or content breaks its contract."""
 
 
+class EngineError(SambertError, RuntimeError):
+    """A plan that cannot be built, trusted or used."""
+
+
+class EngineMissingError(EngineError, FileNotFoundError):
+    """A plan that nobody has built yet for this graph, card and TensorRT."""
+
+
 class BackendError(SambertError, RuntimeError):
     """A backend that is not installed, or that failed while it ran."""
+
+
+class DeviceMemoryError(BackendError, MemoryError):
+    """The device, or the budget on it, has no room for what was asked."""
+
+
+class DeviceLostError(BackendError):
+    """The device answers every further call of this process with an error: restart the process."""
 
 
 class OutputError(SambertError, OSError):

@@ -9,11 +9,11 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from .errors import SchemaError
-from .graphs import GraphSpec, Stage, graph_spec_from_dict
+from .errors import SchemaError, VoiceError
+from .graphs import GraphSpec, Precision, Stage, graph_spec_from_dict
 
 __all__ = ["SCHEMA", "F0Rule", "FileRecord", "StageRecord", "VoiceManifest", "manifest_from_json"]
 
@@ -33,11 +33,12 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class StageRecord:
-    """A stage's graph file and its signature."""
+    """A stage's graph file and its signature; `recipe` says in words how its precision was made."""
 
     file: FileRecord
     graph: GraphSpec
     parameters: int
+    recipe: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class F0Rule:
 class VoiceManifest:
     """A voice. Widths are channels, `hop` and rates are samples.
 
+    `stages` are the graphs as exported, in fp32; `variants` the same stages in other precisions.
     `weights` are the source's weights as safetensors, which speaking does not need.
     """
 
@@ -87,30 +89,44 @@ class VoiceManifest:
     stages: dict[Stage, StageRecord]
     weights: dict[str, FileRecord]
     provenance: dict[str, Any]
+    variants: dict[Precision, dict[Stage, StageRecord]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """Every file the voice speaks with, besides the manifest."""
-        return (self.styles, *(record.file for record in self.stages.values()))
+        records = [*self.stages.values()]
+        for stages in self.variants.values():
+            records += stages.values()
+        return (self.styles, *(record.file for record in records))
+
+    def record(self, stage: Stage, precision: Precision) -> StageRecord:
+        """A stage's graph in a precision.
+
+        Raises:
+            VoiceError: nobody has made it.
+        """
+        stages = self.stages if precision is Precision.FP32 else self.variants.get(precision, {})
+        if stage not in stages:
+            raise VoiceError(
+                f"the voice {self.name} has no {precision.value} graph of {stage.value}; make it "
+                f"with: sambert-calibrate VOICE --precision {precision.value}"
+            )
+        return stages[stage]
 
     def as_json(self) -> str:
         """The text of voice.json."""
         data = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("stages", "f0", "styles", "weights")
+            if field.name not in ("stages", "variants", "f0", "styles", "weights")
         }
         data["f0"] = None if self.f0 is None else dataclasses.asdict(self.f0)
         data["styles"] = dataclasses.asdict(self.styles)
         data["weights"] = {name: dataclasses.asdict(file) for name, file in self.weights.items()}
-        data["stages"] = {
-            stage.value: {
-                "file": dataclasses.asdict(record.file),
-                "parameters": record.parameters,
-                "graph": record.graph.as_dict(),
-            }
-            for stage, record in self.stages.items()
+        data["stages"] = _stages_as_dict(self.stages)
+        data["variants"] = {
+            precision.value: _stages_as_dict(stages) for precision, stages in self.variants.items()
         }
         return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
@@ -151,11 +167,13 @@ def _manifest_from_dict(data: Mapping[str, Any]) -> VoiceManifest:
         "FileRecord": lambda value: _record(FileRecord, value),
         "dict[str, FileRecord]": _files,
         "dict[Stage, StageRecord]": _stages,
+        "dict[Precision, dict[Stage, StageRecord]]": _variants,
         "dict[str, Any]": dict,
     }
     values = {
         field.name: converters[str(field.type)](data[field.name])
         for field in dataclasses.fields(VoiceManifest)
+        if field.name in data or field.name != "variants"
     }
     return VoiceManifest(**values)
 
@@ -170,9 +188,26 @@ def _stages(value: Mapping[str, Any]) -> dict[Stage, StageRecord]:
             file=_record(FileRecord, item["file"]),
             graph=graph_spec_from_dict(item["graph"]),
             parameters=_integer(item["parameters"]),
+            recipe=_text(item.get("recipe", "")),
         )
         for name, item in value.items()
     }
+
+
+def _stages_as_dict(stages: Mapping[Stage, StageRecord]) -> dict[str, Any]:
+    return {
+        stage.value: {
+            "file": dataclasses.asdict(record.file),
+            "parameters": record.parameters,
+            "recipe": record.recipe,
+            "graph": record.graph.as_dict(),
+        }
+        for stage, record in stages.items()
+    }
+
+
+def _variants(value: Mapping[str, Any]) -> dict[Precision, dict[Stage, StageRecord]]:
+    return {Precision(name): _stages(item) for name, item in value.items()}
 
 
 def _record(kind: type[Record], value: Mapping[str, Any]) -> Record:
