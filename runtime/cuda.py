@@ -1,0 +1,623 @@
+"""The CUDA driver calls this project uses, and objects that own what those calls give.
+
+`Driver` is the seam: cuda_driver.py fills it with cuda-bindings, cuda_pycuda.py with pycuda, the
+tests with a driver that has no card. Handles and pointers are plain ints. An object of this file
+belongs to one context and makes it current, on the calling thread, around every call; a context
+closes whatever was opened in it.
+
+Numpy only: no CUDA package is imported here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sambert_trt.engines.errors import BackendError, DeviceLostError, DeviceMemoryError
+
+__all__ = [
+    "STICKY",
+    "Context",
+    "CudaError",
+    "CudaLostError",
+    "CudaMemoryError",
+    "DeviceBuffer",
+    "Driver",
+    "Event",
+    "Graph",
+    "Handle",
+    "PinnedBuffer",
+    "Stream",
+    "error_from_cuda",
+]
+
+Array = NDArray[Any]
+Handle = int
+Self = TypeVar("Self", bound="_Owned")
+_LOG = logging.getLogger(__name__)
+
+STICKY = frozenset(
+    f"CUDA_ERROR_{name}"
+    for name in (
+        # NVIDIA's words for these: "the process must be terminated and relaunched"
+        "CONTAINED",
+        "EXTERNAL_DEVICE",
+        "HARDWARE_STACK_ERROR",
+        "ILLEGAL_ADDRESS",
+        "ILLEGAL_INSTRUCTION",
+        "INVALID_ADDRESS_SPACE",
+        "INVALID_PC",
+        "LAUNCH_FAILED",
+        "LAUNCH_TIMEOUT",
+        "MISALIGNED_ADDRESS",
+        "MPS_CLIENT_TERMINATED",
+        "TENSOR_MEMORY_LEAK",
+        # the context is beyond use (ASSERT), the card's memory or link is damaged, or the driver
+        # is shutting down: nothing this process does next can be trusted
+        "ASSERT",
+        "DEINITIALIZED",
+        "ECC_UNCORRECTABLE",
+        "NVLINK_UNCORRECTABLE",
+    )
+)
+"""Errors after which the process gets nothing from the card any more."""
+
+_ADVICE = {
+    "CUDA_ERROR_OUT_OF_MEMORY": "the card has no room: lower the memory budget or the chunk size, "
+    "or close what else uses the card",
+    "CUDA_ERROR_NO_DEVICE": "no NVIDIA card is visible: compare nvidia-smi and "
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_ERROR_INVALID_DEVICE": "there is no card of that number: nvidia-smi lists them",
+    "CUDA_ERROR_DEVICE_UNAVAILABLE": "another process holds the card alone: see its compute mode "
+    "in nvidia-smi",
+    "CUDA_ERROR_SYSTEM_NOT_READY": "the card's services have not started (nvidia-fabricmanager on "
+    "NVLink machines): start them and try again",
+    "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": "the driver's library and its kernel module differ: "
+    "restart the machine, or the container with the host's driver",
+    "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE": "the compatibility driver does not take this "
+    "card: install a current driver",
+    "CUDA_ERROR_STUB_LIBRARY": "the libcuda that was found is a stub: install the NVIDIA driver, "
+    "or take the stub's folder out of the library path",
+    "CUDA_ERROR_INVALID_CONTEXT": "the context is closed or another one is current: a fault of "
+    "this program, please report it",
+    "CUDA_ERROR_CONTEXT_IS_DESTROYED": "the context was closed while something still used it: a "
+    "fault of this program, please report it",
+}
+
+
+class CudaError(BackendError):
+    """A driver call that failed.
+
+    Attributes:
+        name: the error as CUDA spells it, `CUDA_ERROR_INVALID_VALUE`.
+        call: what was asked of the driver.
+    """
+
+    def __init__(self, message: str, name: str = "", call: str = "") -> None:
+        super().__init__(message)
+        self.name, self.call = name, call
+
+
+class CudaMemoryError(CudaError, DeviceMemoryError):
+    """The card has no room for an allocation or a context."""
+
+
+class CudaLostError(CudaError, DeviceLostError):
+    """An error of `STICKY`: only a new process reaches the card again."""
+
+
+def error_from_cuda(name: str, call: str, values: str = "") -> CudaError:
+    """The error for a CUDA error name: what was called, with which values, and what to do."""
+    what = f"{call}({values}) failed with {name}"
+    if name in STICKY:
+        return CudaLostError(
+            f"{what}: the card answers nothing more to this process; restart it", name, call
+        )
+    kind = CudaMemoryError if name == "CUDA_ERROR_OUT_OF_MEMORY" else CudaError
+    advice = _ADVICE.get(name, "if it happens again, report it with what sambert-tts doctor says")
+    return kind(f"{what}: {advice}", name, call)
+
+
+class Driver(Protocol):
+    """The driver calls in use. Every method raises CudaError when the driver refuses.
+
+    Sizes are bytes. Memory, streams, events and graphs belong to the context that is current when
+    they are made, and are only used and destroyed while it is current. A thread has its own stack
+    of current contexts.
+    """
+
+    @property
+    def can_capture(self) -> bool:
+        """Whether the capture and graph calls exist; where not, they raise BackendError."""
+
+    def driver_version(self) -> int:
+        """The newest CUDA the driver knows: 13000 for 13.0."""
+
+    def device_count(self) -> int:
+        """How many cards are visible."""
+
+    def device_name(self, device: int) -> str:
+        """The name of a card."""
+
+    def device_bus(self, device: int) -> str:
+        """A card's PCI bus id, `0000:01:00.0`, by which NVML finds the same card."""
+
+    def capability(self, device: int) -> str:
+        """A card's compute capability, `sm_86`."""
+
+    def context_create(self, device: int) -> Handle:
+        """A new context, which is not current."""
+
+    def context_destroy(self, context: Handle) -> None:
+        """Destroys a context, which is current nowhere, with all that was made in it."""
+
+    def context_push(self, context: Handle) -> None:
+        """Makes a context current on this thread, above the one that was."""
+
+    def context_pop(self) -> Handle:
+        """Takes the current context off this thread's stack and returns it."""
+
+    def context_current(self) -> Handle | None:
+        """The context current on this thread."""
+
+    def memory_info(self) -> tuple[int, int]:
+        """Free and total bytes of the current context's card."""
+
+    def memory_alloc(self, size: int) -> int:
+        """Device memory, aligned to 256 bytes or more."""
+
+    def memory_free(self, pointer: int) -> None:
+        """Gives device memory back; waits for work that uses it."""
+
+    def pinned_alloc(self, size: int) -> int:
+        """Page-locked host memory, at an address this process can read and write."""
+
+    def pinned_free(self, pointer: int) -> None:
+        """Gives page-locked host memory back."""
+
+    def copy_to_device(self, target: int, source: int, size: int, stream: Handle) -> None:
+        """Queues a copy from page-locked memory, which must not change before it is done."""
+
+    def copy_to_host(self, target: int, source: int, size: int, stream: Handle) -> None:
+        """Queues a copy into page-locked memory."""
+
+    def copy_on_device(self, target: int, source: int, size: int, stream: Handle) -> None:
+        """Queues a copy within the context's memory."""
+
+    def memory_zero(self, pointer: int, size: int, stream: Handle) -> None:
+        """Queues filling memory with zeros."""
+
+    def stream_create(self) -> Handle:
+        """A queue of work that does not wait for the default stream."""
+
+    def stream_destroy(self, stream: Handle) -> None:
+        """Destroys a stream; work still queued in it finishes."""
+
+    def stream_synchronize(self, stream: Handle) -> None:
+        """Waits until all queued work is done; reports its errors."""
+
+    def event_create(self) -> Handle:
+        """A mark that can be put into a stream."""
+
+    def event_destroy(self, event: Handle) -> None:
+        """Destroys an event."""
+
+    def event_record(self, event: Handle, stream: Handle) -> None:
+        """Puts the mark behind the work queued so far."""
+
+    def event_synchronize(self, event: Handle) -> None:
+        """Waits until the stream has come past the mark."""
+
+    def event_elapsed(self, start: Handle, end: Handle) -> float:
+        """Milliseconds between two marks that both have been passed."""
+
+    def capture_begin(self, stream: Handle) -> None:
+        """From here on this thread's work in the stream is recorded instead of run."""
+
+    def capture_end(self, stream: Handle) -> Handle:
+        """Ends the recording; returns the graph of what was recorded."""
+
+    def graph_destroy(self, graph: Handle) -> None:
+        """Destroys a graph."""
+
+    def graph_instantiate(self, graph: Handle) -> Handle:
+        """An executable graph, which stands without the graph it was made of."""
+
+    def graph_launch(self, executable: Handle, stream: Handle) -> None:
+        """Queues the recorded work."""
+
+    def exec_destroy(self, executable: Handle) -> None:
+        """Destroys an executable graph."""
+
+
+class Context:
+    """A CUDA context of its own: what is made in it is given back when it closes.
+
+    Raises:
+        CudaError: the driver gives no context; CudaMemoryError where the card is full.
+    """
+
+    def __init__(self, driver: Driver, device: int = 0) -> None:
+        self.driver, self.device = driver, device
+        self._lock = threading.RLock()
+        self._owned: dict[_Owned, None] = {}
+        self._entered = 0
+        self._handle: Handle | None = driver.context_create(device)
+
+    @property
+    def handle(self) -> Handle:
+        """The driver's handle."""
+        if self._handle is None:
+            raise BackendError(f"the context on device {self.device} was used after it was closed")
+        return self._handle
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._handle is None
+
+    @contextmanager
+    def current(self) -> Iterator[None]:
+        """Makes the context current on this thread for the block, and what was before afterwards.
+
+        Raises:
+            BackendError: the context is closed, or the block left another context current.
+            CudaError: the driver refuses; a block's own error goes first.
+        """
+        with self._lock:
+            handle = self.handle
+            self.driver.context_push(handle)
+            self._entered += 1
+        try:
+            yield
+        except BaseException:
+            self._leave_after_error(handle)
+            raise
+        self._leave(handle)
+
+    def memory_info(self) -> tuple[int, int]:
+        """Free and total bytes of the card."""
+        with self.current():
+            return self.driver.memory_info()
+
+    def close(self) -> None:
+        """Closes what is still open in the context, then the context; again does nothing.
+
+        Raises:
+            BackendError: a block still has it current.
+            CudaError: the first call that failed; all others were made nevertheless.
+        """
+        with self._lock:
+            if self._handle is None:
+                return
+            if self._entered:
+                raise BackendError(
+                    f"the context on device {self.device} cannot be closed: it is current in "
+                    f"{self._entered} blocks; leave them first"
+                )
+            owned = [*reversed(self._owned)]
+            errors = [error for one in owned if (error := _closing_error(one))]
+            handle, self._handle = self._handle, None
+            try:
+                self.driver.context_destroy(handle)
+            except CudaError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        _close_after(self.close, error)
+
+    def _leave(self, handle: Handle) -> None:
+        with self._lock:
+            self._entered -= 1
+        found = self.driver.context_pop()
+        if found != handle:
+            raise BackendError(
+                f"context {found:#x} was current where {handle:#x} was entered: a block pushed or "
+                "popped another one and left it so; please report it"
+            )
+
+    def _leave_after_error(self, handle: Handle) -> None:
+        try:
+            self._leave(handle)
+        except BackendError as error:
+            _LOG.warning("leaving a context after an error: %s", error)
+
+
+class _Owned:
+    """Something of a context: made, used and destroyed while the context is current."""
+
+    def __init__(self, context: Context, create: Callable[[], Handle]) -> None:
+        self._context, self._driver = context, context.driver
+        self._handle: Handle | None = None
+        with context.current():
+            self._handle = create()
+            with context._lock:
+                context._owned[self] = None
+
+    @property
+    def context(self) -> Context:
+        """The context it belongs to."""
+        return self._context
+
+    @property
+    def handle(self) -> Handle:
+        """The driver's handle or pointer."""
+        if self._handle is None:
+            raise BackendError(f"a {type(self).__name__} was used after it was closed")
+        return self._handle
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or its context was."""
+        return self._handle is None
+
+    def close(self) -> None:
+        """Gives it back; again does nothing.
+
+        Raises:
+            CudaError: the driver refuses. It counts as closed all the same: the context's own
+                end is what is left to free it.
+        """
+        with self._context._lock:
+            if self._handle is None:
+                return
+            handle, self._handle = self._handle, None
+            del self._context._owned[self]
+            with self._context.current():
+                self._destroy(handle)
+
+    def _destroy(self, handle: Handle) -> None:
+        raise NotImplementedError
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        _close_after(self.close, error)
+
+
+class Stream(_Owned):
+    """A queue of device work."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, context.driver.stream_create)
+
+    def synchronize(self) -> None:
+        """Waits until everything queued is done; an error of that work is raised here."""
+        with self._context.current():
+            self._driver.stream_synchronize(self.handle)
+
+    def _destroy(self, handle: Handle) -> None:
+        self._driver.stream_destroy(handle)
+
+
+class Event(_Owned):
+    """A mark in a stream, and the device's clock when it was passed."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context, context.driver.event_create)
+
+    def record(self, stream: Stream) -> None:
+        """Puts the mark behind what is queued in the stream."""
+        with self._context.current():
+            self._driver.event_record(self.handle, stream.handle)
+
+    def synchronize(self) -> None:
+        """Waits until the mark is passed."""
+        with self._context.current():
+            self._driver.event_synchronize(self.handle)
+
+    def milliseconds_since(self, start: Event) -> float:
+        """Device time from `start` to this event; both must have been passed."""
+        with self._context.current():
+            return self._driver.event_elapsed(start.handle, self.handle)
+
+    def _destroy(self, handle: Handle) -> None:
+        self._driver.event_destroy(handle)
+
+
+class PinnedBuffer(_Owned):
+    """Page-locked host memory: what the device copies from and to without a detour.
+
+    An array or memoryview over it must not be used after it is closed.
+    """
+
+    def __init__(self, context: Context, size: int) -> None:
+        self.size = size
+        super().__init__(context, lambda: context.driver.pinned_alloc(size))
+
+    @property
+    def pointer(self) -> int:
+        """Its address."""
+        return self.handle
+
+    @property
+    def view(self) -> memoryview:
+        """Its bytes, writable."""
+        memory = (ctypes.c_uint8 * self.size).from_address(self.handle)
+        return memoryview(memory).cast("B")
+
+    @property
+    def content(self) -> memoryview:
+        """Its bytes, read-only."""
+        return self.view.toreadonly()
+
+    def array(self, shape: tuple[int, ...], dtype: DTypeLike, offset: int = 0) -> Array:
+        """An array over its bytes from `offset` on, not a copy."""
+        wanted = np.dtype(dtype)
+        size = _array_bytes(shape, wanted)
+        _check_range("array", offset, size, self.size)
+        return np.frombuffer(self.view[offset : offset + size], wanted).reshape(shape)
+
+    def _destroy(self, handle: Handle) -> None:
+        self._driver.pinned_free(handle)
+
+
+class DeviceBuffer(_Owned):
+    """Device memory of a fixed size in bytes."""
+
+    def __init__(self, context: Context, size: int) -> None:
+        self.size = size
+        super().__init__(context, lambda: context.driver.memory_alloc(size))
+
+    @property
+    def pointer(self) -> int:
+        """Its device address, aligned to 256 bytes."""
+        return self.handle
+
+    def upload(
+        self, values: Array, staging: PinnedBuffer, stream: Stream, *, offset: int = 0
+    ) -> None:
+        """Writes an array at `offset`, by way of the same place in `staging`.
+
+        Returns before the copy is done: `staging` must not change until the stream is synchronized.
+        """
+        staging.array(values.shape, values.dtype, offset)[...] = values
+        self.upload_bytes(staging, stream, values.nbytes, offset=offset)
+
+    def upload_bytes(
+        self, staging: PinnedBuffer, stream: Stream, size: int, *, offset: int = 0
+    ) -> None:
+        """Queues a copy of `size` bytes from the same place in `staging`."""
+        self._check_staging("upload", staging, offset, size)
+        with self._context.current():
+            self._driver.copy_to_device(
+                self.handle + offset, staging.handle + offset, size, stream.handle
+            )
+
+    def download(
+        self, staging: PinnedBuffer, stream: Stream, size: int, *, offset: int = 0
+    ) -> None:
+        """Queues a copy of `size` bytes into the same place in `staging`.
+
+        Once the stream is synchronized, `staging.array` holds the values.
+        """
+        self._check_staging("download", staging, offset, size)
+        with self._context.current():
+            self._driver.copy_to_host(
+                staging.handle + offset, self.handle + offset, size, stream.handle
+            )
+
+    def copy_from(self, source: DeviceBuffer, stream: Stream, size: int | None = None) -> None:
+        """Queues a copy of the first `size` bytes of another buffer of the same context."""
+        count = source.size if size is None else size
+        _check_range("copy", 0, count, min(self.size, source.size))
+        with self._context.current():
+            self._driver.copy_on_device(self.handle, source.handle, count, stream.handle)
+
+    def zero(self, stream: Stream, size: int | None = None) -> None:
+        """Queues filling the first `size` bytes with zeros."""
+        count = self.size if size is None else size
+        _check_range("zero", 0, count, self.size)
+        with self._context.current():
+            self._driver.memory_zero(self.handle, count, stream.handle)
+
+    def _check_staging(self, what: str, staging: PinnedBuffer, offset: int, size: int) -> None:
+        _check_range(what, offset, size, min(self.size, staging.size))
+
+    def _destroy(self, handle: Handle) -> None:
+        self._driver.memory_free(handle)
+
+
+class Graph(_Owned):
+    """Work recorded from a stream once, to be queued again with one call.
+
+    Args:
+        stream: where `work` queues what it does.
+        work: called once; it allocates nothing and waits for nothing.
+
+    Raises:
+        CudaError: the work cannot be recorded. The stream is usable again.
+    """
+
+    def __init__(self, stream: Stream, work: Callable[[], None]) -> None:
+        super().__init__(
+            stream.context, lambda: _captured(stream.context.driver, stream.handle, work)
+        )
+
+    def launch(self, stream: Stream) -> None:
+        """Queues the recorded work."""
+        with self._context.current():
+            self._driver.graph_launch(self.handle, stream.handle)
+
+    def _destroy(self, handle: Handle) -> None:
+        self._driver.exec_destroy(handle)
+
+
+def _captured(driver: Driver, stream: Handle, work: Callable[[], None]) -> Handle:
+    driver.capture_begin(stream)
+    try:
+        work()
+    except BaseException:
+        _abandon_capture(driver, stream)
+        raise
+    graph = driver.capture_end(stream)
+    try:
+        executable = driver.graph_instantiate(graph)
+    except BaseException as error:
+        _close_after(lambda: driver.graph_destroy(graph), error)
+        raise
+    try:
+        driver.graph_destroy(graph)
+    except BaseException as error:
+        _close_after(lambda: driver.exec_destroy(executable), error)
+        raise
+    return executable
+
+
+def _abandon_capture(driver: Driver, stream: Handle) -> None:
+    """Ends a recording whose work failed; that the driver calls it invalid too is expected."""
+    try:
+        driver.graph_destroy(driver.capture_end(stream))
+    except CudaError as error:
+        _LOG.debug("ending a failed capture: %s", error)
+
+
+def _close_after(close: Callable[[], None], error: BaseException | None) -> None:
+    """Closes; an error that is already on its way is not replaced by one of closing."""
+    try:
+        close()
+    except BackendError as failure:
+        if error is None:
+            raise
+        _LOG.warning("closing after an error: %s", failure)
+
+
+def _closing_error(owned: _Owned) -> BackendError | None:
+    try:
+        owned.close()
+    except BackendError as error:
+        return error
+    return None
+
+
+def _array_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count * dtype.itemsize
+
+
+def _check_range(what: str, offset: int, size: int, room: int) -> None:
+    if offset < 0 or size < 0 or offset + size > room:
+        raise BackendError(
+            f"{what} of {size} bytes at {offset} leaves the buffer of {room} bytes: a fault of "
+            "this program, please report it"
+        )
