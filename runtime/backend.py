@@ -6,15 +6,28 @@ Numpy only. A backend's own packages are imported inside its file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import GraphError, InputError
-from sambert_trt.engines.graphs import GraphSpec, Stage
+from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
+from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 
-__all__ = ["FEEDBACK", "Array", "Backend", "Session", "StepRun", "check_inputs"]
+__all__ = [
+    "FEEDBACK",
+    "RETURNED",
+    "SLIDING",
+    "Array",
+    "Backend",
+    "Session",
+    "SlidingRows",
+    "StepRun",
+    "check_inputs",
+    "zero_state",
+]
 
 Array = NDArray[Any]
 
@@ -26,19 +39,40 @@ FEEDBACK: Mapping[Stage, Mapping[str, str]] = {
 """Which output of a step becomes which input of the next one; zeros before the first."""
 
 
+SLIDING: Mapping[Stage, str] = {Stage.DECODER_STEP: "memory_kv"}
+"""The input of which every step sees the rows one further on: step t takes [t, t + window)."""
+
+RETURNED: Mapping[Stage, tuple[str, ...]] = {
+    Stage.DURATION_STEP: ("log_duration",),
+    Stage.DECODER_STEP: ("frames",),
+    Stage.POSTNET: ("mel",),
+}
+"""What a step gives back; the rest is state and stays with the backend."""
+
+
 class StepRun(Protocol):
     """One sequence of steps whose state stays with the backend."""
 
-    def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs one step; returns the outputs that are not state, and log_duration."""
+    def extend(self, rows: Array) -> None:
+        """Appends rows to the sliding input; those that steps have passed are dropped."""
+
+    def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs one step for each row of the arrays, which are stacked along a new leading axis.
+
+        Returns:
+            RETURNED outputs, stacked the same way.
+        """
+
+    def close(self) -> None:
+        """Drops the state."""
 
 
 class Session(Protocol):
-    """A loaded graph."""
+    """A graph ready to run."""
 
     @property
     def graph(self) -> GraphSpec:
-        """Its signature."""
+        """Its signature, with the ranges of axes that this backend takes."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Arrays in, arrays out; may be called from several threads at once."""
@@ -51,14 +85,58 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """Opens graphs."""
+    """Opens the graphs of a voice."""
 
-    def open(self, content: bytes, graph: GraphSpec) -> Session:
-        """Loads a graph file's content, already checked against its sha256.
+    def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
+        """The precision this backend takes where nobody names one."""
+
+    def open(self, directory: Path, record: StageRecord) -> Session:
+        """Makes a stage of the voice in `directory` ready to run; files are checked first.
 
         Raises:
             BackendError: the backend is not installed or cannot load the graph.
+            EngineError: the backend runs plans, and there is none it may use.
+            VoiceError: a file is missing or not the one the manifest names.
         """
+
+    def close(self) -> None:
+        """Gives back what the sessions shared; they are closed already."""
+
+
+class SlidingRows:
+    """The rows of a sliding input that steps to come still need, in host memory."""
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._rows: Array | None = None
+        self._start = self._step = 0
+
+    def extend(self, rows: Array) -> None:
+        """Appends rows [n, ...]; drops those passed."""
+        kept = self.kept()
+        self._rows = rows if kept is None or not len(kept) else np.concatenate([kept, rows])
+        self._start = self._step
+
+    def kept(self) -> Array | None:
+        """The rows from the current step on."""
+        return None if self._rows is None else self._rows[self._step - self._start :]
+
+    def take(self) -> Array:
+        """The current step's rows [window, ...]; moves on by one step.
+
+        Raises:
+            GraphError: fewer rows were given; a fault of the caller.
+        """
+        kept = self.kept()
+        if kept is None or len(kept) < self._window:
+            have = 0 if kept is None else len(kept)
+            raise GraphError(f"a step needs {self._window} rows ahead, {have} were given")
+        self._step += 1
+        return kept[: self._window]
+
+    def skip(self, steps: int) -> None:
+        """Moves on by so many steps."""
+        self._step += steps
 
 
 def check_inputs(graph: GraphSpec, inputs: Mapping[str, Array]) -> None:
@@ -85,3 +163,13 @@ def check_inputs(graph: GraphSpec, inputs: Mapping[str, Array]) -> None:
                     f"{graph.stage.value}: {size} {str(entry).partition('+')[0]} asked for, "
                     f"its graph takes {extent.least} to {extent.most}; split the sentence"
                 )
+
+
+def zero_state(graph: GraphSpec, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """The state before the first step: FEEDBACK inputs by name; `sizes` are the dynamic axes."""
+    state = {}
+    for name in FEEDBACK[graph.stage]:
+        tensor = graph.input(name)
+        shape = [sizes[s] if isinstance(s, str) else s for s in tensor.shape]
+        state[name] = np.zeros(shape, tensor.dtype)
+    return state

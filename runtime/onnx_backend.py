@@ -6,14 +6,26 @@ The only file that imports onnxruntime.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sambert_trt.engines.errors import BackendError, GraphError
-from sambert_trt.engines.graphs import METADATA_KEY, GraphSpec
+from sambert_trt.engines.graphs import METADATA_KEY, GraphSpec, Precision
+from sambert_trt.engines.manifest import StageRecord, VoiceManifest
+from sambert_trt.engines.voice import checked_bytes
 
-from .backend import FEEDBACK, Array, Session, StepRun
+from .backend import (
+    FEEDBACK,
+    RETURNED,
+    SLIDING,
+    Array,
+    Session,
+    SlidingRows,
+    StepRun,
+    zero_state,
+)
 
 __all__ = ["OnnxBackend"]
 
@@ -34,8 +46,18 @@ class OnnxBackend:
             ) from error
         self._runtime: Any = onnxruntime
 
-    def open(self, content: bytes, graph: GraphSpec) -> Session:
+    def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
+        """See `Backend.preferred`: few processors compute in half precision."""
+        return Precision.FP32
+
+    def open(self, directory: Path, record: StageRecord) -> Session:
         """See `Backend.open`."""
+        return self._opened(checked_bytes(directory, record.file), record.graph)
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+
+    def _opened(self, content: bytes, graph: GraphSpec) -> Session:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -95,17 +117,31 @@ class OnnxSteps:
     """A sequence of runs that hands each step's state to the next."""
 
     def __init__(self, session: OnnxSession, sizes: Mapping[str, int]) -> None:
-        self._session = session
-        self._feedback = FEEDBACK[session.graph.stage]
-        self._state: dict[str, Array] = {}
-        for name in self._feedback:
-            tensor = session.graph.input(name)
-            shape = [sizes[s] if isinstance(s, str) else s for s in tensor.shape]
-            self._state[name] = np.zeros(shape, tensor.dtype)
+        stage = session.graph.stage
+        self._session, self._feedback = session, FEEDBACK[stage]
+        self._state = zero_state(session.graph, sizes)
+        self._sliding, self._returned = SLIDING.get(stage), RETURNED[stage]
+        self._rows = SlidingRows(sizes.get("window", 0))
 
-    def step(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `StepRun.step`."""
+    def extend(self, rows: Array) -> None:
+        """See `StepRun.extend`."""
+        self._rows.extend(rows)
+
+    def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See `StepRun.advance`."""
+        count = len(next(iter(inputs.values())))
+        taken = [
+            self._step({name: array[i] for name, array in inputs.items()}) for i in range(count)
+        ]
+        return {name: np.stack([outputs[name] for outputs in taken]) for name in self._returned}
+
+    def close(self) -> None:
+        """See `StepRun.close`."""
+        self._state = {}
+
+    def _step(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        if self._sliding is not None:
+            inputs[self._sliding] = self._rows.take()
         outputs = self._session.run({**inputs, **self._state})
-        for name, source in self._feedback.items():
-            self._state[name] = outputs[source]
-        return outputs
+        self._state = {name: outputs[source] for name, source in self._feedback.items()}
+        return {name: outputs[name] for name in self._returned}

@@ -15,7 +15,7 @@ from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.graphs import GraphSpec, Stage
 from sambert_trt.engines.manifest import VoiceManifest
 
-from .backend import Session
+from .backend import Session, StepRun
 from .clock import Stopwatch
 from .excitation import Excitation, denormalised
 from .length import LengthPlan
@@ -25,6 +25,8 @@ __all__ = ["OFFLINE", "STREAMING", "ChunkPolicy", "MelStream", "VocoderWindow", 
 _MASKED = np.float32(-1e4)
 """Added to masked attention logits: real voices reach 128, and half precision holds it."""
 _WINDOW_STEP = 16
+_BURST = 32
+"""Decoder steps in one call: long enough that calls cost nothing, short enough to be left soon."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,8 @@ class MelStream:
         self._plan, self._manifest, self._source = plan, manifest, source
         self._clock, self._postnet_graph = clock, postnet.graph
         window = decoder_window(plan, manifest.frames_per_step, decoder.graph)
-        self._keys_values = _KeysValues(plan, window, memory_kv, clock)
         self._decoder = decoder.steps({"window": window})
+        self._keys_values = _KeysValues(plan, window, memory_kv, self._decoder, clock)
         self._postnet = postnet.steps({})
         self._window = window
         channels, r = manifest.frame_channels, manifest.frames_per_step
@@ -113,6 +115,11 @@ class MelStream:
         if source is not None:
             self.excitation = np.zeros(plan.frames * manifest.hop, np.float32)
         self.decoded_steps = self.mel_frames = 0
+
+    def close(self) -> None:
+        """Drops the state of decoder and postnet; what was computed stays."""
+        self._decoder.close()
+        self._postnet.close()
 
     def arrays(self) -> dict[str, NDArray[np.float32] | None]:
         """The arrays under the names of `--trace`; rows of pad frames are zero."""
@@ -129,17 +136,19 @@ class MelStream:
     def decode_until(self, frame: int) -> None:
         """Runs decoder steps until frames [0, frame) are there."""
         plan, r = self._plan, self._manifest.frames_per_step
-        while self.decoded_steps * r < frame:
-            step = self.decoded_steps
+        end = -(-frame // r)
+        while self.decoded_steps < end:
+            start, stop = self.decoded_steps, min(end, self.decoded_steps + _BURST)
+            self._keys_values.cover(stop - 1)
             inputs = {
-                "memory": plan.memory[step : step + 1],
-                "memory_kv": self._keys_values.rows(step),
-                "mask": _band_mask(step, plan, self._window),
+                "memory": plan.memory[start:stop, None],
+                "mask": _band_masks(start, stop, plan, self._window),
             }
             with self._clock("decoder_step"):
-                outputs = self._decoder.step(inputs)
-            self.decoded[step * r : (step + 1) * r] = outputs["frames"].reshape(r, -1)
-            self.decoded_steps += 1
+                outputs = self._decoder.advance(inputs)
+            frames = outputs["frames"].reshape((stop - start) * r, -1)
+            self.decoded[start * r : stop * r] = frames
+            self.decoded_steps = stop
 
     def refine_until(self, frame: int) -> None:
         """Runs the postnet until the mel of frames [0, frame) is there."""
@@ -149,9 +158,10 @@ class MelStream:
             start, end = self.mel_frames, min(frame, self.mel_frames + most)
             self.decode_until(min(end + lookahead, self._plan.frames))
             with self._clock("postnet"):
-                outputs = self._postnet.step(self._postnet_inputs(start, end))
-            self.postnet[start:end] = outputs["mel"][0]
-            self.mel[start:end] = denormalised(outputs["mel"][0], self._manifest.f0)
+                outputs = self._postnet.advance(self._postnet_inputs(start, end))
+            mel = outputs["mel"][0, 0]
+            self.postnet[start:end] = mel
+            self.mel[start:end] = denormalised(mel, self._manifest.f0)
             self._excite(start, end)
             self.mel_frames = end
 
@@ -186,7 +196,7 @@ class MelStream:
         outside = (max(-first, 0), max(last - frames, 0))
         inside = self.decoded[max(first, 0) : min(last, frames)]
         mask = np.pad(np.ones((len(inside), 1), np.float32), (outside, (0, 0)))
-        return {"frames": np.pad(inside, (outside, (0, 0)))[None], "mask": mask[None]}
+        return {"frames": np.pad(inside, (outside, (0, 0)))[None, None], "mask": mask[None, None]}
 
 
 def decoder_window(plan: LengthPlan, frames_per_step: int, graph: GraphSpec) -> int:
@@ -207,38 +217,37 @@ def decoder_window(plan: LengthPlan, frames_per_step: int, graph: GraphSpec) -> 
 
 
 class _KeysValues:
-    """The decoder's keys and values of the memory ahead, made in blocks and dropped once passed."""
+    """The decoder's keys and values of the memory ahead, made in blocks as steps come near."""
 
-    def __init__(self, plan: LengthPlan, window: int, session: Session, clock: Stopwatch) -> None:
-        self._memory, self._window = plan.memory, window
+    def __init__(
+        self, plan: LengthPlan, window: int, session: Session, decoder: StepRun, clock: Stopwatch
+    ) -> None:
+        self._memory, self._window, self._decoder = plan.memory, window, decoder
         self._session, self._clock = session, clock
         axis = session.graph.axes["steps"]
         self._block = min(max(axis.usual, axis.least), axis.most)
-        self._start = self._made = 0
-        self._kept = np.zeros((0, 0), np.float32)
+        self._made = 0
 
-    def rows(self, step: int) -> NDArray[np.float32]:
-        """Rows [step, step + window), zero beyond the end; steps only go forward."""
+    def cover(self, step: int) -> None:
+        """Hands the decoder rows [0, step + window), zero beyond the memory's end."""
         while self._made < step + self._window:
             with self._clock("memory_kv"):
-                self._make(step)
-        return self._kept[step - self._start : step - self._start + self._window]
+                rows = self._rows(self._memory[None, self._made : self._made + self._block])
+            self._decoder.extend(rows)
+            self._made += len(rows)
 
-    def _make(self, step: int) -> None:
-        block = self._memory[None, self._made : self._made + self._block]
+    def _rows(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         if block.shape[1]:
-            fresh = self._session.run({"memory": block})["memory_kv"][0]
-        else:
-            fresh = np.zeros((self._window, self._kept.shape[1]), np.float32)
-        kept = self._kept[step - self._start :]
-        self._kept = np.concatenate([kept, fresh]) if len(kept) else fresh
-        self._start, self._made = step, self._made + len(fresh)
+            rows: NDArray[np.float32] = self._session.run({"memory": block})["memory_kv"][0]
+            return rows
+        width = self._session.graph.outputs[0].shape[-1]
+        return np.zeros((self._window, int(width)), np.float32)
 
 
-def _band_mask(step: int, plan: LengthPlan, window: int) -> NDArray[np.float32]:
-    """[2, window]: which past steps (newest last) and which steps ahead the band lets through."""
-    offset = np.arange(window)
-    seen = window - 1 - offset <= min(step, plan.band)
-    ahead = offset <= min(plan.steps - 1 - step, plan.band)
-    mask: NDArray[np.float32] = np.where(np.stack([seen, ahead]), np.float32(0), _MASKED)
-    return mask
+def _band_masks(start: int, stop: int, plan: LengthPlan, window: int) -> NDArray[np.float32]:
+    """[stop - start, 2, window]: which past steps (newest last) and which ahead the band shows."""
+    step, offset = np.arange(start, stop)[:, None], np.arange(window)
+    seen = window - 1 - offset <= np.minimum(step, plan.band)
+    ahead = offset <= np.minimum(plan.steps - 1 - step, plan.band)
+    masks: NDArray[np.float32] = np.where(np.stack([seen, ahead], axis=1), np.float32(0), _MASKED)
+    return masks

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -176,13 +177,10 @@ class Synthesizer:
             )
         text = outputs["text"][0]
         condition = np.concatenate([text, encoded.speaker, encoded.emotion], axis=1)
-        with clock("duration_step"):
-            steps = self._sessions[Stage.DURATION_STEP].steps({})
-            values = [
-                steps.step({"condition": condition[i : i + 1]})["log_duration"][0]
-                for i in range(count)
-            ]
-        return Predicted(outputs["pitch"][0], outputs["energy"][0], np.concatenate(values), text)
+        durations = self._sessions[Stage.DURATION_STEP]
+        with clock("duration_step"), closing(durations.steps({})) as steps:
+            values = steps.advance({"condition": condition[:, None]})["log_duration"]
+        return Predicted(outputs["pitch"][0], outputs["energy"][0], values.reshape(-1), text)
 
     def regulate(self, encoded: Encoded, predicted: Predicted, style: Style) -> LengthPlan:
         """Durations decide how long each symbol is, and the decoder's memory."""
@@ -239,8 +237,9 @@ class Synthesizer:
         if stream is None:
             yield utterance, None
             return
-        for window in stream.windows(policy):
-            yield utterance, window
+        with closing(stream):
+            for window in stream.windows(policy):
+                yield utterance, window
 
     def _check_count(self, count: int) -> None:
         most = self._sessions[Stage.PROSODY].graph.axes["symbols"].most

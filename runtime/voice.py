@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import InputError, VoiceError
-from sambert_trt.engines.graphs import Stage
-from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.graphs import Precision, Stage
+from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
 
 from .audio import Audio, AudioChunk
@@ -63,14 +63,20 @@ class _Piece:
 
 
 def open_voice(
-    path: str | os.PathLike[str], *, threads: int | None = None, backend: Backend | None = None
+    path: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    backend: Backend | None = None,
+    precision: Precision | str | None = None,
 ) -> Voice:
     """Opens a voice directory.
 
     Args:
         path: the directory that holds voice.json.
         threads: how many to work with; None takes the machine's, up to four.
-        backend: how graphs are run; None is ONNX Runtime on the CPU.
+        backend: how graphs are run; None is ONNX Runtime on the CPU. It may serve several voices,
+            and whoever made it closes it after them.
+        precision: of the graphs; None is what the backend prefers.
 
     Raises:
         VoiceMissingError, SchemaError, IntegrityError, VoiceError: the directory cannot be used.
@@ -85,23 +91,38 @@ def open_voice(
         from .onnx_backend import OnnxBackend
 
         backend = OnnxBackend()
-    return Voice(directory, manifest, backend, workers)
+    wanted = backend.preferred(directory, manifest) if precision is None else _precision(precision)
+    return Voice(directory, manifest, backend, workers, wanted)
+
+
+def _precision(name: Precision | str) -> Precision:
+    try:
+        return Precision(name)
+    except ValueError:
+        known = ", ".join(precision.value for precision in Precision)
+        raise InputError(f"the precision {name!r} is none of {known}") from None
 
 
 class Voice:
     """A voice ready to speak. Use it as a context manager, or call `close`."""
 
     def __init__(
-        self, directory: Path, manifest: VoiceManifest, backend: Backend, threads: int
+        self,
+        directory: Path,
+        manifest: VoiceManifest,
+        backend: Backend,
+        threads: int,
+        precision: Precision,
     ) -> None:
         self._directory, self._manifest, self._threads = directory, manifest, threads
         styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
         check_voice(directory, manifest, styles)
+        records = {stage: manifest.record(stage, precision) for stage in Stage}
         self._slots, self._closed = BoundedSemaphore(threads), False
         pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="sambert-tts-open")
         try:
             self._frontend = pool.submit(_warm_frontend, manifest)
-            self._sessions = self._opened(backend, pool)
+            self._sessions = self._opened(backend, records, pool)
         finally:
             pool.shutdown(wait=False)
         self._synthesizer = Synthesizer(manifest, self._sessions, styles)
@@ -177,7 +198,7 @@ class Voice:
             raise InputError(f"a gap of {gap!r} seconds: needs 0 to 60")
         if seed is not None and not (isinstance(seed, int) and seed >= 0):
             raise InputError(f"the seed {seed!r}: needs a whole number from 0 on, or None")
-        vocoder = self._manifest.stages[Stage.VOCODER].graph
+        vocoder = self._sessions[Stage.VOCODER].graph
         widest = vocoder.axes["frames"].most - sum(vocoder.context)
         if policy.most > widest:
             raise InputError(
@@ -221,13 +242,14 @@ class Voice:
         """Closes the voice."""
         self.close()
 
-    def _opened(self, backend: Backend, pool: ThreadPoolExecutor) -> dict[Stage, Session]:
-        def opened(stage: Stage) -> Session:
-            record = self._manifest.stages[stage]
-            return backend.open(checked_bytes(self._directory, record.file), record.graph)
-
-        largest_first = sorted(Stage, key=lambda s: -self._manifest.stages[s].file.bytes)
-        futures = {stage: pool.submit(opened, stage) for stage in largest_first}
+    def _opened(
+        self, backend: Backend, records: Mapping[Stage, StageRecord], pool: ThreadPoolExecutor
+    ) -> dict[Stage, Session]:
+        largest_first = sorted(Stage, key=lambda s: -records[s].file.bytes)
+        futures = {
+            stage: pool.submit(backend.open, self._directory, records[stage])
+            for stage in largest_first
+        }
         try:
             return {stage: futures[stage].result() for stage in Stage}
         except BaseException:

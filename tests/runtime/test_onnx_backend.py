@@ -11,7 +11,7 @@ import pytest
 
 from sambert_trt.engines.errors import BackendError, GraphError, InputError
 from sambert_trt.engines.graphs import Stage
-from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
+from sambert_trt.engines.voice import manifest_from_directory
 from sambert_trt.runtime.backend import FEEDBACK, Session, check_inputs
 from sambert_trt.runtime.onnx_backend import OnnxBackend
 
@@ -24,7 +24,7 @@ def session(tiny_voice: Callable[[str], Path]) -> Callable[[Stage], Session]:
 
     def opened(stage: Stage) -> Session:
         record = manifest.stages[stage]
-        return OnnxBackend().open(checked_bytes(directory, record.file), record.graph)
+        return OnnxBackend().open(directory, record)
 
     return opened
 
@@ -54,9 +54,11 @@ def test_steps_hand_their_state_on(session: Callable[[Stage], Session]) -> None:
     """The same condition gives another duration once there is a past; a new sequence has none."""
     opened = session(Stage.DURATION_STEP)
     condition = {"condition": np.ones(opened.graph.input("condition").shape, np.float32)}
+    twice = {name: np.stack([array, array]) for name, array in condition.items()}
+    once = {name: array[None] for name, array in condition.items()}
     first, second = opened.steps({}), opened.steps({})
-    begun = [first.step(condition)["log_duration"] for _ in range(2)]
-    again = [second.step(condition)["log_duration"] for _ in range(2)]
+    begun = first.advance(twice)["log_duration"]
+    again = np.concatenate([second.advance(once)["log_duration"] for _ in range(2)])
     assert not np.array_equal(*begun)
     assert np.array_equal(begun, again)
     state = {
