@@ -131,7 +131,8 @@ def uses_ahead(history: Sequence[str], names: Sequence[str]) -> dict[str, int]:
     start = names.index(current) + 1 if current in names else 0
     order = dict.fromkeys((*followed, *names[start:], *names[:start]))
     order.pop(current, None)
-    return {name: distance for distance, name in enumerate((*order, current), start=1)}
+    last = (current,) if current else ()
+    return {name: distance for distance, name in enumerate((*order, *last), start=1)}
 
 
 class Engine(Protocol):
