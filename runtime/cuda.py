@@ -305,6 +305,8 @@ class Context:
                 )
             owned = [*reversed(self._owned)]
             errors = [error for one in owned if (error := _closing_error(one))]
+            for one in [*self._owned]:
+                one._taken()
             handle, self._handle = self._handle, None
             try:
                 self.driver.context_destroy(handle)
@@ -370,16 +372,20 @@ class _Owned:
         """Gives it back; again does nothing.
 
         Raises:
-            CudaError: the driver refuses. It counts as closed all the same: the context's own
-                end is what is left to free it.
+            CudaError: the driver refuses. It counts as closed all the same, unless the context
+                could not even be entered: then its end, or another call, gives it back.
         """
         with self._context._lock:
             if self._handle is None:
                 return
-            handle, self._handle = self._handle, None
-            del self._context._owned[self]
             with self._context.current():
-                self._destroy(handle)
+                self._destroy(self._taken())
+
+    def _taken(self) -> Handle:
+        """The handle, which from now on nobody owns."""
+        handle, self._handle = self.handle, None
+        del self._context._owned[self]
+        return handle
 
     def _destroy(self, handle: Handle) -> None:
         raise NotImplementedError
@@ -551,6 +557,12 @@ class Graph(_Owned):
         super().__init__(
             stream.context, lambda: _captured(stream.context.driver, stream.handle, work)
         )
+
+    def close(self) -> None:
+        """See `_Owned.close`; a graph is no part of its context and needs none to be destroyed."""
+        with self._context._lock:
+            if self._handle is not None:
+                self._destroy(self._taken())
 
     def launch(self, stream: Stream) -> None:
         """Queues the recorded work."""

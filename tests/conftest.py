@@ -25,17 +25,18 @@ SOURCES = ROOT / "build" / "test-sources"
 BARE_NAMES = ("calibration", "engines", "export", "runtime")
 
 
-def _load_helpers() -> None:
-    """Makes tests/voices.py importable as `voices`, without a folder more in sys.path."""
-    spec = importlib.util.spec_from_file_location("voices", ROOT / "tests" / "voices.py")
+def _load_helper(name: str) -> None:
+    """Makes tests/<name>.py importable as <name>, without a folder more in sys.path."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["voices"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
 
 
-_load_helpers()
+for helper in ("voices", "fake_cuda"):
+    _load_helper(helper)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
