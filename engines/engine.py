@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,20 +187,29 @@ def engine_record_from_json(text: str, where: str = "record.json") -> EngineReco
                 "build the plan again"
             )
         record = _record_from_dict(data)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, GraphError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        GraphError,
+    ) as error:
         raise SchemaError(
             f"{where} is not a plan's record ({error!r}); build the plan again"
         ) from error
-    if data["key"] != record.spec.key:
+    if data.get("key") != record.spec.key:
         raise SchemaError(f"{where} carries a key that is not its own; build the plan again")
     return record
 
 
 def _record_from_dict(data: Mapping[str, Any]) -> EngineRecord:
-    numbers = ("plan_bytes", "weights_bytes", "scratch_bytes", "activation_bytes")
+    measured = ("weights_bytes", "scratch_bytes", "activation_bytes")
     return EngineRecord(
         spec=_spec_from_dict(data["spec"]),
-        plan_sha256=str(data["plan_sha256"]),
+        plan_bytes=_whole(data["plan_bytes"], least=0),
+        plan_sha256=_sha256(data["plan_sha256"]),
         layers=tuple(
             LayerRecord(
                 str(layer["name"]),
@@ -208,11 +219,29 @@ def _record_from_dict(data: Mapping[str, Any]) -> EngineRecord:
             )
             for layer in data["layers"]
         ),
-        build_seconds=float(data["build_seconds"]),
+        build_seconds=_seconds(data["build_seconds"]),
         tools={str(name): str(version) for name, version in data["tools"].items()},
         created=str(data["created"]),
-        **{name: int(data[name]) for name in numbers},
+        **{name: _whole(data[name], least=-1) for name in measured},
     )
+
+
+def _whole(value: object, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{value!r} is not a whole number from {least} on")
+    return value
+
+
+def _sha256(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
+        raise ValueError(f"{value!r} is no sha256")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{value!r} is not a number of seconds")
+    return float(value)
 
 
 def _spec_from_dict(data: Mapping[str, Any]) -> EngineSpec:
@@ -232,5 +261,5 @@ def _spec_from_dict(data: Mapping[str, Any]) -> EngineSpec:
 
 def _serves(runtime: str, built: str) -> bool:
     """Version-compatible plans run on later runtimes of the same major version."""
-    ours, theirs = (tuple(int(n) for n in v.split(".") if n.isdigit()) for v in (runtime, built))
+    ours, theirs = (tuple(int(n) for n in v.split(".") if n.isdecimal()) for v in (runtime, built))
     return ours[:1] == theirs[:1] and ours >= theirs

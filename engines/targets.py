@@ -41,8 +41,12 @@ From NVIDIA's table of CUDA GPUs and their compute capability.
 RTX_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "sm_121")
 """What TensorRT for RTX 1.7 builds for without a card."""
 
-_SUFFIXES = re.compile(r"(nvidia|geforce|super|laptop(gpu)?|mobile|[ _-]|(8|12|16|24)gb)")
-_CAPABILITY = re.compile(r"sm_?(\d{2,3})")
+_SEPARATORS = re.compile(r"[ _-]")
+_SUFFIXES = re.compile(
+    r"nvidia|tesla|geforce|generation|super|laptop|gpu|mobile|maxq|"
+    r"(4|6|8|10|12|16|20|24|32|40|48|80)gb"
+)
+_CAPABILITY = re.compile(r"sm_?([1-9][0-9]{1,2})")
 
 
 def targets_from_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -65,7 +69,7 @@ def _target(name: str) -> str:
         return CURRENT
     if match := _CAPABILITY.fullmatch(plain):
         return f"sm_{match[1]}"
-    card = _SUFFIXES.sub("", plain)
+    card = _SUFFIXES.sub("", _SEPARATORS.sub("", plain))
     for capability, cards in CARDS.items():
         if card in cards:
             return capability
