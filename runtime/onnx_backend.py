@@ -29,6 +29,9 @@ from .backend import (
 
 __all__ = ["OnnxBackend"]
 
+_FATAL_IN_HALF = ["NchwcTransformer"]
+"""It has crashed the process on half graphs with grouped convolutions (ONNX Runtime 1.24, 1.31)."""
+
 
 class OnnxBackend:
     """Opens graphs with ONNX Runtime's CPU provider.
@@ -63,8 +66,11 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.enable_mem_pattern = False
+        disabled = None if graph.precision is Precision.FP32 else _FATAL_IN_HALF
         try:
-            session = self._runtime.InferenceSession(content, options, ["CPUExecutionProvider"])
+            session = self._runtime.InferenceSession(
+                content, options, ["CPUExecutionProvider"], disabled_optimizers=disabled
+            )
         except Exception as error:
             raise BackendError(
                 f"ONNX Runtime {self._runtime.__version__} cannot load the {graph.stage.value} "
