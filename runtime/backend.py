@@ -121,18 +121,23 @@ class SlidingRows:
         """The rows from the current step on."""
         return None if self._rows is None else self._rows[self._step - self._start :]
 
-    def take(self) -> Array:
-        """The current step's rows [window, ...]; moves on by one step.
+    def peek(self, count: int) -> Array:
+        """Rows [count, ...] from the current step on.
 
         Raises:
             GraphError: fewer rows were given; a fault of the caller.
         """
         kept = self.kept()
-        if kept is None or len(kept) < self._window:
+        if kept is None or len(kept) < count:
             have = 0 if kept is None else len(kept)
-            raise GraphError(f"a step needs {self._window} rows ahead, {have} were given")
+            raise GraphError(f"steps need {count} rows ahead, {have} were given")
+        return kept[:count]
+
+    def take(self) -> Array:
+        """The current step's rows [window, ...]; moves on by one step."""
+        rows = self.peek(self._window)
         self._step += 1
-        return kept[: self._window]
+        return rows
 
     def skip(self, steps: int) -> None:
         """Moves on by so many steps."""

@@ -1,0 +1,488 @@
+"""TensorRT plans on an NVIDIA card: found, verified, opened when a sentence reaches them.
+
+CUDA and TensorRT come in through runtime/cuda.py and runtime/trt_api.py; their packages are
+imported when a backend is made, and only then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from sambert_trt.engines.engine import Flavour
+from sambert_trt.engines.errors import (
+    BackendError,
+    DeviceLostError,
+    EngineError,
+    InputError,
+    SambertError,
+)
+from sambert_trt.engines.flavours import default_flavour, installed_flavours, trt_module
+from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
+from sambert_trt.engines.manifest import StageRecord, VoiceManifest
+from sambert_trt.engines.store import EngineStore, StoredEngine
+
+from .backend import Array, Session, SlidingRows, StepRun, zero_state
+from .cuda import Driver, PinnedBuffer
+from .kernel_cache import KernelCache, default_cache_folder
+from .memory import EngineMemory, MemoryReport
+from .residency import (
+    EngineCost,
+    EngineHandle,
+    Isolation,
+    MemoryBudget,
+    ResidencyManager,
+    ResidencyMode,
+)
+from .trt_api import LoadedPlan, TrtApi
+from .trt_engine import Layout, TrtEngine
+from .trt_space import CONTEXT_BYTES, OwnSpace, SharedSpace, Space
+
+__all__ = ["CardMemory", "GpuOptions", "PlanCopies", "TrtBackend"]
+
+_LOG = logging.getLogger(__name__)
+_EIGHT_GIB = 8 << 30
+
+
+class PlanCopies(str, Enum):
+    """Where plans wait while their engines are closed.
+
+    PAGE_CACHE reads and verifies the file again, MEMORY keeps the verified bytes in this process,
+    PINNED keeps them page-locked, for which engines have to share a context.
+    """
+
+    PAGE_CACHE = "page_cache"
+    MEMORY = "memory"
+    PINNED = "pinned"
+
+
+@dataclass(frozen=True)
+class GpuOptions:
+    """How a card is used.
+
+    Attributes:
+        device: the card's number, as CUDA counts.
+        isolation: a CUDA context for each engine, or one for all.
+        mode: which engines stay open.
+        budget: None takes the smaller of 8 GiB and the card, 256 MB of it in reserve.
+        plans: where plans wait.
+        prefetch: open the next engine while the current one runs.
+        warn_bytes: warn when more of the card than this is used, by whomever.
+        flavour: which TensorRT; None takes what is installed, RTX first.
+        kernels: where compiled kernels outlast the process; None is the user's cache folder.
+    """
+
+    device: int = 0
+    isolation: Isolation = Isolation.ENGINE
+    mode: ResidencyMode = ResidencyMode.ON_DEMAND
+    budget: MemoryBudget | None = None
+    plans: PlanCopies = PlanCopies.PAGE_CACHE
+    prefetch: bool = True
+    warn_bytes: int = 7_500_000_000
+    flavour: Flavour | None = None
+    kernels: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.plans is PlanCopies.PINNED and self.isolation is not Isolation.SHARED:
+            raise InputError(
+                "pinned plans need isolation shared: page-locked memory belongs to a CUDA context, "
+                "and with isolation engine none outlives its engine; take plans in memory"
+            )
+        if self.warn_bytes <= 0 or self.device < 0:
+            raise InputError(
+                f"device {self.device}, a warning from {self.warn_bytes} bytes: needs a device "
+                "from 0 on and a positive size"
+            )
+
+
+class CardMemory(Protocol):
+    """What can be asked about a card's memory without a context of one's own."""
+
+    def free(self) -> int | None:
+        """Free bytes of the card; None where nobody can tell."""
+
+    def process(self) -> int | None:
+        """Bytes the driver counts for this process; None where it does not say."""
+
+
+class TrtBackend:
+    """Runs a voice's plans on one card. It may serve several voices; close it after them.
+
+    Args:
+        options: how the card is used.
+        driver: CUDA; None takes cuda-bindings.
+        module: TensorRT's Python module; None imports that of the flavour.
+        version: the module's full version; None asks the installed package.
+        memory: None asks NVML.
+
+    Raises:
+        BackendError: no driver, no card of that number, or no TensorRT that can be used.
+    """
+
+    def __init__(
+        self,
+        options: GpuOptions | None = None,
+        *,
+        driver: Driver | None = None,
+        module: Any = None,  # noqa: ANN401  # one of three modules with the same untyped classes
+        version: str | None = None,
+        memory: CardMemory | None = None,
+    ) -> None:
+        self.options = options = options or GpuOptions()
+        # The driver first: without one, tensorrt_lean crashes instead of raising.
+        self._driver = driver or _driver()
+        self._check_device(options.device)
+        self.flavour = options.flavour or default_flavour()
+        self.version = version or _version(self.flavour)
+        self._api = TrtApi(trt_module(self.flavour) if module is None else module)
+        self.target = self._driver.capability(options.device)
+        self._shared = SharedSpace(self._driver, options.device)
+        self._memory = memory or _nvml_memory(self._driver.device_bus(options.device))
+        card = self._driver.device_name(options.device)
+        machine = f"{card} {self._driver.driver_version()} {self.flavour.value} {self.version}"
+        self._kernels = KernelCache(options.kernels or default_cache_folder(), machine)
+        self._total = self._card_total()
+        self._warned, self._lock = False, threading.Lock()
+        self._plans: dict[str, _Plan] = {}
+        self._manager: ResidencyManager[TrtEngine] = ResidencyManager(
+            options.budget or MemoryBudget(min(_EIGHT_GIB, self._total)),
+            options.mode,
+            options.isolation,
+            free_bytes=self._memory.free,
+            prefetch=options.prefetch,
+        )
+
+    def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
+        """See `Backend.preferred`: fp16 where all its plans are there, else fp32 likewise."""
+        for precision in (Precision.FP16, Precision.FP32):
+            with suppress(SambertError):
+                for stage in Stage:
+                    self._found(directory, manifest.record(stage, precision))
+                return precision
+        return Precision.FP16 if Precision.FP16 in manifest.variants else Precision.FP32
+
+    def open(self, directory: Path, record: StageRecord) -> Session:
+        """See `Backend.open`; the engine stays cold until it is needed, except in mode resident.
+
+        Raises:
+            EngineMissingError: there is no plan for this graph, card and TensorRT.
+        """
+        store, entry = self._found(directory, record)
+        graph = replace(record.graph, axes=dict(entry.record.spec.profile))
+        name = f"{directory.resolve().name}/{record.graph.stage.value}"
+        plan = _Plan(store, entry, self._pinned if self._pins else None, self.options.plans)
+        cost = EngineCost(
+            CONTEXT_BYTES,
+            max(entry.record.weights_bytes, 0),
+            max(entry.record.scratch_bytes, entry.record.activation_bytes, 0),
+            Layout(graph).size,
+        )
+        handle = self._manager.register(name, cost, partial(self._engine, name, graph, plan, cost))
+        with self._lock:
+            self._plans[name] = plan
+        session = TrtSession(self._manager, handle, graph, partial(self._forget, name))
+        if self.options.mode is ResidencyMode.RESIDENT:
+            session.warm()
+        return session
+
+    def memory_report(self) -> MemoryReport:
+        """Who holds what on the card right now."""
+        free = self._memory.free()
+        advice = self._advice(free)
+        with self._lock:
+            plans = dict(self._plans)
+        engines = tuple(
+            EngineMemory(
+                name=handle.name,
+                state=handle.state.value,
+                leases=handle.leases,
+                opens=handle.opens,
+                context=handle.cost.context,
+                weights=handle.cost.weights,
+                scratch=handle.cost.scratch,
+                buffers=handle.cost.buffers,
+                host_copy=plans[handle.name].host_bytes if handle.name in plans else 0,
+            )
+            for handle in self._manager.handles
+        )
+        return MemoryReport(
+            backend=f"TensorRT ({self.flavour.value} {self.version}) on {self.target}",
+            isolation=self.options.isolation.value,
+            mode=self.options.mode.value,
+            engines=engines,
+            held=self._manager.held_bytes,
+            limit=self._manager.budget.limit,
+            process=self._memory.process(),
+            device_total=self._total,
+            device_free=free,
+            counters=dict(self._manager.counters),
+            advice=(advice,) if advice else (),
+        )
+
+    def close(self) -> None:
+        """See `Backend.close`; engines still open are closed, too."""
+        with ExitStack() as stack:
+            stack.callback(self._shared.shut)
+            with self._lock:
+                for plan in self._plans.values():
+                    stack.callback(plan.close)
+                self._plans = {}
+            self._manager.close()
+
+    @property
+    def _pins(self) -> bool:
+        return self.options.plans is PlanCopies.PINNED
+
+    def _found(self, directory: Path, record: StageRecord) -> tuple[EngineStore, StoredEngine]:
+        store = EngineStore(directory / "engines")
+        entry = store.find(
+            stage=record.graph.stage,
+            precision=record.graph.precision,
+            graph_sha256=record.file.sha256,
+            recipe=record.recipe,
+            flavour=self.flavour,
+            version=self.version,
+            target=self.target,
+        )
+        return store, entry
+
+    def _engine(self, name: str, graph: GraphSpec, plan: _Plan, cost: EngineCost) -> TrtEngine:
+        """Opens an engine; the manager calls this when there is room."""
+        content = plan.content()
+        kernels = self._kernels.load(plan.sha256)
+
+        def load() -> LoadedPlan:
+            return self._api.loaded(content, name, kernels)
+
+        def keep(compiled: bytes | None) -> None:
+            self._kernels.save(plan.sha256, compiled)
+
+        engine = TrtEngine(graph, self._space, load, cost, self._memory.free, keep)
+        self._warn()
+        return engine
+
+    def _space(self) -> Space:
+        if self.options.isolation is Isolation.SHARED:
+            return self._shared
+        return OwnSpace(self._driver, self.options.device)
+
+    def _pinned(self, content: bytes) -> PinnedBuffer:
+        buffer = PinnedBuffer(self._shared.context, len(content))
+        buffer.view[: len(content)] = content
+        return buffer
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            plan = self._plans.pop(name, None)
+        if plan is not None:
+            plan.close()
+
+    def _check_device(self, device: int) -> None:
+        count = self._driver.device_count()
+        if device >= count:
+            raise BackendError(
+                f"there is no card {device}: the driver shows {count}; see nvidia-smi and "
+                "CUDA_VISIBLE_DEVICES"
+            )
+
+    def _card_total(self) -> int:
+        with OwnSpace(self._driver, self.options.device).context as context:
+            return context.memory_info()[1]
+
+    def _advice(self, free: int | None) -> str:
+        if free is None or self._total - free <= self.options.warn_bytes:
+            return ""
+        used, share = self._total - free, self._memory.process()
+        own = "" if share is None else f", {share / 1e6:.0f} MB of it by this process"
+        return (
+            f"{used / 1e6:.0f} MB of the card's {self._total / 1e6:.0f} MB are in use{own}: lower "
+            "the memory budget, let engines share a context (isolation shared), keep fewer of them "
+            "(mode on_demand or minimal), or close what else uses the card"
+        )
+
+    def _warn(self) -> None:
+        """Says once that the card fills up, and again only after it was emptier."""
+        advice = self._advice(self._memory.free())
+        if advice and not self._warned:
+            _LOG.warning("%s", advice)
+        self._warned = bool(advice)
+
+
+class _Plan:
+    """A plan while its engine is closed: verified whenever it comes from the disk."""
+
+    def __init__(
+        self,
+        store: EngineStore,
+        entry: StoredEngine,
+        pin: Callable[[bytes], PinnedBuffer] | None,
+        copies: PlanCopies,
+    ) -> None:
+        self._store, self._entry, self._pin, self._copies = store, entry, pin, copies
+        self._bytes: bytes | None = None
+        self._buffer: PinnedBuffer | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the plan."""
+        return self._entry.record.plan_sha256
+
+    @property
+    def host_bytes(self) -> int:
+        """What it holds in this process."""
+        kept = self._bytes is not None or self._buffer is not None
+        return self._entry.record.plan_bytes if kept else 0
+
+    def content(self) -> bytes | memoryview:
+        """The plan's bytes.
+
+        Raises:
+            EngineError: the file is not the one its record names, or others may write it.
+        """
+        if self._buffer is not None:
+            return self._buffer.content
+        content = self._bytes or self._store.plan_bytes(self._entry)
+        if self._pin is not None:
+            self._buffer = self._pin(content)
+            return self._buffer.content
+        if self._copies is PlanCopies.MEMORY:
+            self._bytes = content
+        return content
+
+    def close(self) -> None:
+        """Drops the copy."""
+        buffer, self._buffer, self._bytes = self._buffer, None, None
+        if buffer is not None:
+            buffer.close()
+
+
+class TrtSession:
+    """A stage whose engine is leased for every call."""
+
+    def __init__(
+        self,
+        manager: ResidencyManager[TrtEngine],
+        handle: EngineHandle[TrtEngine],
+        graph: GraphSpec,
+        forget: Callable[[], None],
+    ) -> None:
+        self._manager, self._handle, self._graph = manager, handle, graph
+        self._forget = forget
+
+    @property
+    def graph(self) -> GraphSpec:
+        """See `Session.graph`."""
+        return self._graph
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Session.run`."""
+        with self._manager.lease(self._handle) as engine:
+            return engine.run(inputs)
+
+    def steps(self, sizes: Mapping[str, int]) -> StepRun:
+        """See `Session.steps`."""
+        return TrtSteps(self, sizes)
+
+    def warm(self) -> None:
+        """Opens the engine."""
+        with self._manager.lease(self._handle):
+            pass
+
+    def advance(self, steps: TrtSteps, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs steps of a sequence."""
+        with self._manager.lease(self._handle) as engine:
+            steps.check()
+            return engine.advance(steps, inputs)
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._manager.unregister(self._handle)
+        self._forget()
+
+
+class TrtSteps:
+    """A sequence whose state is on the card, or here while its engine is closed or another's.
+
+    Attributes:
+        state: FEEDBACK inputs by name; None while the engine holds them.
+        rows: of the sliding input.
+    """
+
+    def __init__(self, session: TrtSession, sizes: Mapping[str, int]) -> None:
+        self._session = session
+        self._error: SambertError | None = None
+        self._closed = False
+        self.state: dict[str, Array] | None = zero_state(session.graph, sizes)
+        self.rows = SlidingRows(sizes.get("window", 0))
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody needs the state any more."""
+        return self._closed
+
+    def extend(self, rows: Array) -> None:
+        """See `StepRun.extend`."""
+        self.rows.extend(rows)
+
+    def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """See `StepRun.advance`."""
+        return self._session.advance(self, inputs)
+
+    def fail(self, error: SambertError) -> None:
+        """Notes that the state was lost with the card's memory."""
+        self._error = error
+
+    def check(self) -> None:
+        """Raises what lost the state."""
+        if isinstance(self._error, DeviceLostError):
+            raise self._error
+        if self._error is not None:
+            raise BackendError(f"the sentence cannot go on: {self._error}") from self._error
+        if self._closed:
+            raise BackendError("a sequence of steps was used after it was closed")
+
+    def close(self) -> None:
+        """See `StepRun.close`."""
+        self._closed, self.state = True, None
+
+
+class _UnknownMemory:
+    """A card nobody can be asked about."""
+
+    def free(self) -> int | None:
+        """See `CardMemory.free`."""
+        return None
+
+    def process(self) -> int | None:
+        """See `CardMemory.process`."""
+        return None
+
+
+def _driver() -> Driver:
+    from .cuda_driver import driver_from_cuda_bindings
+
+    return driver_from_cuda_bindings()
+
+
+def _nvml_memory(bus: str) -> CardMemory:
+    from .devices import card_memory
+
+    try:
+        return card_memory(bus)
+    except SambertError as error:
+        _LOG.info("the card's memory cannot be watched: %s", error)
+        return _UnknownMemory()
+
+
+def _version(flavour: Flavour) -> str:
+    for found in installed_flavours():
+        if found.flavour is flavour and found.version is not None:
+            return found.version
+    raise EngineError(f"no version of {flavour.value} is installed; see sambert-tts doctor")
