@@ -195,15 +195,10 @@ class EngineStore:
             EngineError: others own it or may write it, or its content is not the recorded one.
         """
         spec, problem = entry.record.spec, ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(0.02 * attempt)
-            try:
-                return self._checked(entry.directory, spec.key)
-            except FileNotFoundError as error:
-                problem = f"{error.filename or entry.directory} is missing"
-            except (_DamagedError, SchemaError) as error:
-                problem = str(error)
+        for _ in range(_ATTEMPTS):  # another process may be replacing it
+            content, problem = self._tried(entry)
+            if content is not None:
+                return content
         remedy = self._command(spec.precision, spec.flavour, spec.targets)
         if not entry.directory.exists():
             raise EngineMissingError(f"{entry.directory} is gone; build it with: {remedy}")
@@ -306,6 +301,16 @@ class EngineStore:
         self, precision: Precision, flavour: Flavour, targets: Sequence[str] = ("current",)
     ) -> str:
         return build_command(self._directory.parent, precision, flavour, targets)
+
+    def _tried(self, entry: StoredEngine) -> tuple[bytes | None, str]:
+        """The plan, or what is wrong with its content."""
+        try:
+            return self._checked(entry.directory, entry.record.spec.key), ""
+        except FileNotFoundError as error:
+            time.sleep(0.01)
+            return None, f"{error.filename or entry.directory} is missing"
+        except (_DamagedError, SchemaError) as error:
+            return None, str(error)
 
     def _checked(self, folder: Path, key: str) -> bytes:
         """The plan in a folder, compared with the record beside it."""
@@ -581,7 +586,7 @@ def _alive(process: int, started: str) -> bool:
         return False
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         pass
