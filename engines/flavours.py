@@ -54,7 +54,7 @@ _PACKAGES = {
         ("tensorrt_lean_bindings", "tensorrt_lean"),
         "tensorrt_lean_libs",
         "nvinfer_lean",
-        "pip install tensorrt-lean-cu13-libs tensorrt-lean-cu13-bindings",
+        "pip install 'sambert-trt[lean]'",
     ),
 }
 

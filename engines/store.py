@@ -451,6 +451,8 @@ def build_command(
     builder = Flavour.TENSORRT if flavour is Flavour.LEAN else flavour
     words = ["sambert-build", str(voice), "--precision", precision.value]
     words += ["--flavour", builder.value]
+    if flavour is Flavour.LEAN:
+        words.append("--lean")
     for target in targets:
         words += ["--target", target]
     return shlex.join(words)

@@ -241,6 +241,11 @@ def test_a_key_that_is_not_there_names_each_field_that_differs(store: EngineStor
         store.get(replace(SPEC, stage=Stage.POSTNET))
 
 
+def test_plans_for_the_lean_runtime_are_built_by_the_full_one(store: EngineStore) -> None:
+    with pytest.raises(EngineMissingError, match="--flavour tensorrt --lean --target sm_86$"):
+        store.find(**{**HERE, "flavour": Flavour.LEAN})
+
+
 def test_a_voice_with_a_blank_in_its_name_is_quoted_in_the_command(tmp_path: Path) -> None:
     with pytest.raises(EngineMissingError, match=r"sambert-build '.*my voice'"):
         EngineStore(tmp_path / "my voice" / "engines").get(SPEC)
