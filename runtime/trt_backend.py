@@ -30,7 +30,7 @@ from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.store import EngineStore, StoredEngine
 
 from .backend import Array, Session, SlidingRows, StepRun, zero_state
-from .cuda import Driver, PinnedBuffer
+from .cuda import Context, Driver, PinnedBuffer
 from .kernel_cache import KernelCache, default_cache_folder
 from .memory import EngineMemory, MemoryReport
 from .residency import (
@@ -148,7 +148,7 @@ class TrtBackend:
         card = self._driver.device_name(options.device)
         machine = f"{card} {self._driver.driver_version()} {self.flavour.value} {self.version}"
         self._kernels = KernelCache(options.kernels or default_cache_folder(), machine)
-        self._total = self._card_total()
+        self._total, self._context_bytes = self._measured_card()
         self._warned, self._lock = False, threading.Lock()
         self._plans: dict[str, _Plan] = {}
         self._manager: ResidencyManager[TrtEngine] = ResidencyManager(
@@ -179,7 +179,7 @@ class TrtBackend:
         name = f"{directory.resolve().name}/{record.graph.stage.value}"
         plan = _Plan(store, entry, self._pinned if self._pins else None, self.options.plans)
         cost = EngineCost(
-            CONTEXT_BYTES,
+            self._context_bytes,
             max(entry.record.weights_bytes, 0),
             max(entry.record.scratch_bytes, entry.record.activation_bytes, 0),
             Layout(graph).size,
@@ -292,9 +292,14 @@ class TrtBackend:
                 "CUDA_VISIBLE_DEVICES"
             )
 
-    def _card_total(self) -> int:
-        with OwnSpace(self._driver, self.options.device).context as context:
-            return context.memory_info()[1]
+    def _measured_card(self) -> tuple[int, int]:
+        """The card's bytes, and what a context takes of them: by opening one."""
+        before = self._memory.free()
+        with Context(self._driver, self.options.device) as context:
+            after, total = self._memory.free(), context.memory_info()[1]
+        if before is None or after is None or after >= before:
+            return total, CONTEXT_BYTES
+        return total, before - after
 
     def _advice(self, free: int | None) -> str:
         if free is None or self._total - free <= self.options.warn_bytes:
