@@ -231,7 +231,7 @@ class ResidencyManager(Generic[Opened]):
         self._history: deque[str] = deque(maxlen=_HISTORY)
         self._mine = threading.local()
         self._prefetcher: threading.Thread | None = None
-        self._lost = ""
+        self._lost: str | None = None
         self._closed = False
         self.events: deque[ResidencyEvent] = deque(maxlen=_HISTORY)
         self.counters: Counter[str] = Counter()
@@ -310,8 +310,9 @@ class ResidencyManager(Generic[Opened]):
                 holds a lease already.
         """
         self._check_free_thread(f"{handle.name} was asked for")
-        request, self._mine.lease = _Request(handle), handle.name
+        request = _Request(handle)
         try:
+            self._mine.lease = handle.name
             engine = self._entered(request)
             self._start_prefetch()
             with self._noting_loss():
@@ -367,11 +368,12 @@ class ResidencyManager(Generic[Opened]):
         with self._changed:
             if request in self._queue:
                 self._queue.remove(request)
-            request.handle.leases -= request.leased
-            request.leased = False
+            if request.leased:
+                request.leased = False
+                request.handle.leases -= 1
             self._changed.notify_all()
 
-    # what follows, down to the prefetch, is called with the lock held
+    # with the lock held: whose turn it is
 
     def _open_for(self, request: _Request[Opened]) -> Opened | None:
         """The engine, where it is open and nobody before this request needs it gone."""
@@ -407,10 +409,10 @@ class ResidencyManager(Generic[Opened]):
         if handle.prefetched:
             handle.prefetched = False
             self.counters["prefetch_hits"] += 1
-        if [*self._history][-1:] != [handle.name]:
+        if not self._history or self._history[-1] != handle.name:
             self._history.append(handle.name)
 
-    # room
+    # with the lock held: room
 
     def _held(self) -> list[EngineHandle[Opened]]:
         return [h for h in self._handles.values() if h.state is not EngineState.COLD]
@@ -472,7 +474,7 @@ class ResidencyManager(Generic[Opened]):
             history.append(handle.name)
         return uses_ahead(history, [*self._handles])
 
-    # opening and closing
+    # with the lock held: opening and closing
 
     def _made_room(self, handle: EngineHandle[Opened], limit: int | None = None) -> bool:
         """Closes idle engines until this one fits; False where that is not enough."""
@@ -485,8 +487,7 @@ class ResidencyManager(Generic[Opened]):
         start = time.perf_counter()
         handle.state, handle.failed = EngineState.OPENING, True
         try:
-            handle.engine = engine = self._opened(handle, what)
-            handle.cost = engine.cost
+            handle.cost = self._opened(handle, what).cost
             handle.opens += 1
             self._count(what, handle, time.perf_counter() - start)
             fits = self._made_room(handle, self.budget.limit)
@@ -503,15 +504,18 @@ class ResidencyManager(Generic[Opened]):
     def _opened(self, handle: EngineHandle[Opened], what: str) -> Opened:
         """Opens; where the card is fuller than reckoned, once more without the idle engines."""
         try:
-            with self._outside():
-                return handle.opener()
+            return self._from_opener(handle)
         except DeviceMemoryError:
             spare = what == "prefetched" or self.mode is ResidencyMode.RESIDENT
             if spare or not self._evict_idle():
                 raise
         self._check_usable(handle)
+        return self._from_opener(handle)
+
+    def _from_opener(self, handle: EngineHandle[Opened]) -> Opened:
         with self._outside():
-            return handle.opener()
+            handle.engine = engine = handle.opener()
+        return engine
 
     def _close(self, handle: EngineHandle[Opened], what: str) -> None:
         """Closes an engine; it is gone also where that raises, which is logged."""
@@ -521,7 +525,7 @@ class ResidencyManager(Generic[Opened]):
             if engine is not None:
                 with self._outside():
                     engine.close()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             _LOG.warning("closing %s: %s", handle.name, error)
         finally:
             handle.state = EngineState.COLD
@@ -529,11 +533,12 @@ class ResidencyManager(Generic[Opened]):
             self._changed.notify_all()
 
     def _evict_idle(self) -> int:
-        before = self.counters["evicted"]
+        count = 0
         for handle in [*self._handles.values()]:
             if handle.idle:
                 self._close(handle, "evicted")
-        return self.counters["evicted"] - before
+                count += 1
+        return count
 
     @contextmanager
     def _outside(self) -> Iterator[None]:
@@ -551,7 +556,7 @@ class ResidencyManager(Generic[Opened]):
         try:
             yield
         except DeviceLostError as error:
-            self._lost = self._lost or str(error)
+            self._lost = str(error) if self._lost is None else self._lost
             raise
 
     # the next engine, while the current one runs
@@ -575,7 +580,7 @@ class ResidencyManager(Generic[Opened]):
 
     def _expected(self) -> EngineHandle[Opened] | None:
         """The engine to open ahead of its use: cold, with room, and nobody waits for anything."""
-        if not self._prefetches or self._queue or self._closed or self._lost:
+        if not self._prefetches or self._queue or self._closed or self._lost is not None:
             return None
         ahead = uses_ahead([*self._history], [*self._handles])
         handle = self._handles[min(ahead, key=lambda name: ahead[name])]
@@ -586,15 +591,15 @@ class ResidencyManager(Generic[Opened]):
     def _prefetch(self, request: _Request[Opened]) -> None:
         """Opens an engine as the head of the queue; the lease that needs it reports errors."""
         handle = request.handle
-        try:
-            with self._changed:
+        with self._changed:
+            try:
                 if request in self._queue and self._made_room(handle):
                     self._check_usable(handle)
                     self._open(handle, "prefetched")
-        except Exception as error:  # noqa: BLE001
-            _LOG.debug("opening %s ahead: %s", handle.name, error)
-        finally:
-            self._leave(request)
+            except Exception as error:
+                _LOG.debug("opening %s ahead: %s", handle.name, error)
+            finally:
+                self._leave(request)
 
     # saying
 
@@ -602,7 +607,7 @@ class ResidencyManager(Generic[Opened]):
         return self._handles.get(handle.name) is handle
 
     def _check_usable(self, handle: EngineHandle[Opened] | None = None) -> None:
-        if self._lost:
+        if self._lost is not None:
             raise DeviceLostError(self._lost)
         if self._closed:
             raise BackendError("the engines were closed; open the voice again")
