@@ -255,6 +255,21 @@ class FakeDriver:
                 self.violate(f"{size} bytes at {offset} of {memory.size} bytes of device memory")
             return memoryview(memory.content)[offset : offset + size]
 
+    def run(self, name: str) -> None:
+        """Counts as a call of that name, which fails where a failure is due."""
+        with self.lock:
+            self.calls.append(Call(name, (), self._top(), _thread()))
+            if error := self._due(name):
+                raise error_from_cuda(error, name)
+
+    def capturing(self, stream: int) -> bool:
+        """Whether a stream's work is recorded instead of run."""
+        return self._own(self._is.streams, stream, "stream").capture is not None
+
+    def break_capture(self, stream: int) -> None:
+        """Work came that cannot be recorded: the recording's end will fail."""
+        self._own(self._is.streams, stream, "stream").broken = True
+
     def enqueue(self, stream: int, work: Callable[[], None]) -> None:
         """Runs work of a stream, or records it while the stream is captured."""
         with self.lock:
