@@ -16,6 +16,8 @@ from sambert_trt.engines.errors import GraphError, InputError
 from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 
+from .memory import MemoryReport
+
 __all__ = [
     "FEEDBACK",
     "RETURNED",
@@ -26,6 +28,7 @@ __all__ = [
     "SlidingRows",
     "StepRun",
     "check_inputs",
+    "state_like",
     "zero_state",
 ]
 
@@ -63,6 +66,12 @@ class StepRun(Protocol):
             RETURNED outputs, stacked the same way.
         """
 
+    def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
+        """The state in host memory, FEEDBACK inputs by name, and the sliding rows still needed."""
+
+    def resume(self, state: Mapping[str, Array], rows: Array | None) -> None:
+        """Takes over what another sequence of the same sizes gave, whatever backend it was of."""
+
     def close(self) -> None:
         """Drops the state."""
 
@@ -98,6 +107,9 @@ class Backend(Protocol):
             EngineError: the backend runs plans, and there is none it may use.
             VoiceError: a file is missing or not the one the manifest names.
         """
+
+    def memory_report(self) -> MemoryReport:
+        """Who holds how much memory right now."""
 
     def close(self) -> None:
         """Gives back what the sessions shared; they are closed already."""
@@ -168,6 +180,11 @@ def check_inputs(graph: GraphSpec, inputs: Mapping[str, Array]) -> None:
                     f"{graph.stage.value}: {size} {str(entry).partition('+')[0]} asked for, "
                     f"its graph takes {extent.least} to {extent.most}; split the sentence"
                 )
+
+
+def state_like(state: Mapping[str, Array], other: Mapping[str, Array]) -> dict[str, Array]:
+    """Another sequence's state in the dtypes of this one."""
+    return {name: np.asarray(other[name], array.dtype) for name, array in state.items()}
 
 
 def zero_state(graph: GraphSpec, sizes: Mapping[str, int]) -> dict[str, Array]:

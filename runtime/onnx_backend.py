@@ -1,17 +1,19 @@
-"""ONNX Runtime on the CPU: one calling thread per run, so that runs go side by side.
+"""ONNX Runtime: one calling thread per run, so that runs go side by side.
 
 The only file that imports onnxruntime.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sambert_trt.engines.errors import BackendError, GraphError
+from sambert_trt.engines.errors import BackendError, DeviceMemoryError, GraphError
 from sambert_trt.engines.graphs import METADATA_KEY, GraphSpec, Precision
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import checked_bytes
@@ -24,30 +26,66 @@ from .backend import (
     Session,
     SlidingRows,
     StepRun,
+    state_like,
     zero_state,
 )
+from .memory import EngineMemory, MemoryReport
 
-__all__ = ["OnnxBackend"]
+__all__ = ["CudaOptions", "OnnxBackend", "OnnxProvider"]
+
+_CUDA = "CUDAExecutionProvider"
 
 _FATAL_IN_HALF = ["NchwcTransformer"]
 """It has crashed the process on half graphs with grouped convolutions (ONNX Runtime 1.24, 1.31)."""
 
 
+class OnnxProvider(str, Enum):
+    """Where ONNX Runtime computes."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True)
+class CudaOptions:
+    """ONNX Runtime's CUDA provider.
+
+    Attributes:
+        device: the card's number, as CUDA counts.
+        memory_limit: bytes that each graph's own arena may take; None leaves it open. What cuBLAS
+            and cuDNN take, and the CUDA context, come on top.
+    """
+
+    device: int = 0
+    memory_limit: int | None = None
+
+
 class OnnxBackend:
-    """Opens graphs with ONNX Runtime's CPU provider.
+    """Opens graphs with ONNX Runtime, on the processor or, by choice, on an NVIDIA card.
 
     Each run uses the thread that calls it and no other: two runs side by side use two cores better
     than two threads inside one run, whose kernels wait for each other.
+
+    Raises:
+        BackendError: ONNX Runtime is not installed, or has no CUDA provider where one is asked for.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, provider: OnnxProvider = OnnxProvider.CPU, cuda: CudaOptions | None = None
+    ) -> None:
         try:
             import onnxruntime
         except ImportError as error:
             raise BackendError(
-                "onnxruntime is not installed; install it with: pip install 'sambert-trt[cpu]'"
+                "onnxruntime is not installed; install it with: "
+                f"pip install 'sambert-trt[{provider.value}]'"
             ) from error
         self._runtime: Any = onnxruntime
+        self.provider, self._files = provider, dict[str, int]()
+        self._providers: list[Any] = ["CPUExecutionProvider"]
+        if provider is OnnxProvider.CUDA:
+            self._check_cuda()
+            self._providers.insert(0, (_CUDA, _cuda_options(cuda or CudaOptions())))
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         """See `Backend.preferred`: few processors compute in half precision."""
@@ -55,10 +93,32 @@ class OnnxBackend:
 
     def open(self, directory: Path, record: StageRecord) -> Session:
         """See `Backend.open`."""
-        return self._opened(checked_bytes(directory, record.file), record.graph)
+        session = self._opened(checked_bytes(directory, record.file), record.graph)
+        self._files[f"{directory.resolve().name}/{record.graph.stage.value}"] = record.file.bytes
+        return session
+
+    def memory_report(self) -> MemoryReport:
+        """See `Backend.memory_report`: the sizes of the graphs opened, which are mostly weights."""
+        engines = tuple(
+            EngineMemory(name, "open", 0, 1, 0, size, 0, 0, 0) for name, size in self._files.items()
+        )
+        held = sum(engine.weights for engine in engines)
+        name = f"ONNX Runtime {self._runtime.__version__} ({self.provider.value})"
+        return MemoryReport(name, "none", "resident", engines, held, held)
 
     def close(self) -> None:
         """See `Backend.close`."""
+
+    def _check_cuda(self) -> None:
+        found = self._runtime.get_available_providers()
+        if _CUDA not in found:
+            raise BackendError(
+                f"this ONNX Runtime {self._runtime.__version__} has no CUDA provider (it has "
+                f"{', '.join(found)}): replace it with: pip uninstall onnxruntime && "
+                "pip install 'sambert-trt[cuda]'"
+            )
+        if hasattr(self._runtime, "preload_dlls"):
+            self._runtime.preload_dlls(cuda=True, cudnn=True, directory="")
 
     def _opened(self, content: bytes, graph: GraphSpec) -> Session:
         options = self._runtime.SessionOptions()
@@ -69,28 +129,42 @@ class OnnxBackend:
         disabled = None if graph.precision is Precision.FP32 else _FATAL_IN_HALF
         try:
             session = self._runtime.InferenceSession(
-                content, options, ["CPUExecutionProvider"], disabled_optimizers=disabled
+                content, options, self._providers, disabled_optimizers=disabled
             )
         except Exception as error:
-            raise BackendError(
-                f"ONNX Runtime {self._runtime.__version__} cannot load the {graph.stage.value} "
-                f"graph: {error}"
-            ) from error
+            raise self._failed("cannot load", graph, error) from error
         found = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if found != graph.as_json():
             raise GraphError(
                 f"the {graph.stage.value} graph does not carry the signature in voice.json; "
                 "export the voice again"
             )
+        if self.provider is OnnxProvider.CUDA and _CUDA not in session.get_providers():
+            raise BackendError(
+                f"ONNX Runtime did not take the CUDA provider for the {graph.stage.value} graph: "
+                "CUDA or cuDNN libraries, or the driver, are missing; see sambert-tts doctor"
+            )
         session._model_bytes = None  # a copy kept for reopening: as large as all weights
-        return OnnxSession(session, graph)
+        return OnnxSession(session, graph, self._failed)
+
+    def _failed(self, what: str, graph: GraphSpec, error: Exception) -> BackendError:
+        text = f"ONNX Runtime {self._runtime.__version__} {what} the {graph.stage.value} graph"
+        low = str(error).lower()
+        if "out of memory" in low or "failed to allocate memory" in low:
+            return DeviceMemoryError(f"{text}, for want of memory: {error}")
+        return BackendError(f"{text}: {error}")
 
 
 class OnnxSession:
     """A graph loaded by ONNX Runtime."""
 
-    def __init__(self, session: Any, graph: GraphSpec) -> None:
-        self._session, self._graph = session, graph
+    def __init__(
+        self,
+        session: Any,
+        graph: GraphSpec,
+        failed: Callable[[str, GraphSpec, Exception], BackendError],
+    ) -> None:
+        self._session, self._graph, self._failed = session, graph, failed
         self._outputs = [tensor.name for tensor in graph.outputs]
 
     @property
@@ -105,9 +179,7 @@ class OnnxSession:
         except AttributeError as error:
             raise BackendError(f"{self._graph.stage.value} was used after it was closed") from error
         except Exception as error:
-            raise BackendError(
-                f"ONNX Runtime failed in the {self._graph.stage.value} graph: {error}"
-            ) from error
+            raise self._failed("failed in", self._graph, error) from error
         return dict(zip(self._outputs, arrays, strict=True))
 
     def steps(self, sizes: Mapping[str, int]) -> StepRun:
@@ -141,6 +213,16 @@ class OnnxSteps:
         ]
         return {name: np.stack([outputs[name] for outputs in taken]) for name in self._returned}
 
+    def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
+        """See `StepRun.suspended`."""
+        return self._state, self._rows.kept()
+
+    def resume(self, state: Mapping[str, Array], rows: Array | None) -> None:
+        """See `StepRun.resume`."""
+        self._state = state_like(self._state, state)
+        if rows is not None:
+            self._rows.extend(rows)
+
     def close(self) -> None:
         """See `StepRun.close`."""
         self._state = {}
@@ -151,3 +233,15 @@ class OnnxSteps:
         outputs = self._session.run({**inputs, **self._state})
         self._state = {name: outputs[source] for name, source in self._feedback.items()}
         return {name: outputs[name] for name in self._returned}
+
+
+def _cuda_options(options: CudaOptions) -> dict[str, str]:
+    found = {
+        "device_id": str(options.device),
+        "arena_extend_strategy": "kSameAsRequested",
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "do_copy_in_default_stream": "1",
+    }
+    if options.memory_limit is not None:
+        found["gpu_mem_limit"] = str(options.memory_limit)
+    return found

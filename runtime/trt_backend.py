@@ -29,7 +29,7 @@ from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.store import EngineStore, StoredEngine
 
-from .backend import Array, Session, SlidingRows, StepRun, zero_state
+from .backend import Array, Session, SlidingRows, StepRun, state_like, zero_state
 from .cuda import Context, Driver, PinnedBuffer
 from .kernel_cache import KernelCache, default_cache_folder
 from .memory import EngineMemory, MemoryReport
@@ -406,6 +406,12 @@ class TrtSession:
             steps.check()
             return engine.advance(steps, inputs)
 
+    def recall(self, steps: TrtSteps) -> None:
+        """Brings a sequence's state home, where it is on the card."""
+        if steps.state is None:
+            with self._manager.lease(self._handle) as engine:
+                engine.recall(steps)
+
     def close(self) -> None:
         """See `Session.close`."""
         self._manager.unregister(self._handle)
@@ -439,6 +445,19 @@ class TrtSteps:
     def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `StepRun.advance`."""
         return self._session.advance(self, inputs)
+
+    def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
+        """See `StepRun.suspended`."""
+        self._session.recall(self)
+        self.check()
+        return self.state or {}, self.rows.kept()
+
+    def resume(self, state: Mapping[str, Array], rows: Array | None) -> None:
+        """See `StepRun.resume`."""
+        self._session.recall(self)
+        self.state = state_like(self.state or {}, state)
+        if rows is not None:
+            self.rows.extend(rows)
 
     def fail(self, error: SambertError) -> None:
         """Notes that the state was lost with the card's memory."""

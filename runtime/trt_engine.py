@@ -176,11 +176,22 @@ class TrtEngine:
         count, most = len(next(iter(inputs.values()))), BURST[self._stage]
         with self._space.lock, self._context.current():
             self._enter(steps, {name: array.shape[1:] for name, array in inputs.items()})
-            bursts = [
-                self._burst(steps, {n: array[i : i + most] for n, array in inputs.items()})
-                for i in range(0, count, most)
-            ]
+            try:
+                bursts = [
+                    self._burst(steps, {n: array[i : i + most] for n, array in inputs.items()})
+                    for i in range(0, count, most)
+                ]
+            except SambertError as error:  # some steps may have run: the state is nobody's now
+                self._occupant = None
+                steps.fail(error)
+                raise
         return {name: np.concatenate([burst[name] for burst in bursts]) for name in bursts[0]}
+
+    def recall(self, steps: StepState) -> None:
+        """Hands a sequence its state, if it is here."""
+        with self._space.lock, self._context.current():
+            if self._occupant is not None and self._occupant() is steps:
+                self._leave()
 
     def close(self) -> None:
         """Hands the state it holds back to its sequence, then gives back every byte.
