@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -84,7 +84,7 @@ def _say(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     trace: dict[str, Any] | None = None if options.trace is None else {}
     with ExitStack() as stack:
-        voice = stack.enter_context(_voice(options))
+        voice = _voice(options, stack)
         ready = time.perf_counter()
         rate = voice.manifest.sample_rate
         writer = stack.enter_context(audio_writer(output, rate, rate=options.rate))
@@ -107,7 +107,7 @@ def _stream(options: argparse.Namespace) -> int:
             "stream writes raw samples: send them to a file or a player, as in > a.raw"
         )
     with ExitStack() as stack:
-        voice = stack.enter_context(_voice(options))
+        voice = _voice(options, stack)
         begun = time.perf_counter()
         for index, chunk in enumerate(_chunks(voice, options, stack, STREAMING, None)):
             sys.stdout.buffer.write(int16_from_float(chunk.samples).astype("<i2").tobytes())
@@ -179,12 +179,22 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
-def _voice(options: argparse.Namespace) -> Voice:
+def _voice(options: argparse.Namespace, stack: ExitStack) -> Voice:
+    """The voice; when the stack closes, so do the voice and what computes."""
+    from .backends import backend_from_options
     from .voice import open_voice
 
     if not options.voice:
         raise InputError("--voice is empty: name a voice directory")
-    return open_voice(options.voice, threads=options.threads)
+    backend = stack.enter_context(closing(backend_from_options(options)))
+    voice = stack.enter_context(
+        open_voice(
+            options.voice, threads=options.threads, backend=backend, precision=options.precision
+        )
+    )
+    if options.memory_report:
+        stack.callback(lambda: print(voice.memory_report().as_text(), file=sys.stderr))
+    return voice
 
 
 def _chunks(
@@ -397,6 +407,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_speaking(command: argparse.ArgumentParser) -> None:
+    from .backends import add_backend_options
+
     command.add_argument("text", nargs="?", metavar="TEXT", help="what to say")
     command.add_argument("--voice", required=True, metavar="DIR", help="a voice directory")
     command.add_argument("--file", help="read the text from a UTF-8 file, - for standard input")
@@ -414,8 +426,12 @@ def _add_speaking(command: argparse.ArgumentParser) -> None:
         "--noise", default="seed:0", help="none or seed:N, for NSF voices (seed:0)"
     )
     command.add_argument("--threads", type=int, help="how many to work with")
+    command.add_argument(
+        "--memory-report", action="store_true", help="say at the end who holds how much memory"
+    )
     command.add_argument("-v", "--verbose", action="count", default=0, help="time of each stage")
     command.add_argument("-q", "--quiet", action="store_true", help="no report, no progress")
+    add_backend_options(command)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +20,6 @@ from sambert_trt.engines.errors import (
     BackendError,
     DeviceLostError,
     EngineError,
-    InputError,
     SambertError,
 )
 from sambert_trt.engines.flavours import default_flavour, installed_flavours, trt_module
@@ -31,6 +29,7 @@ from sambert_trt.engines.store import EngineStore, StoredEngine
 
 from .backend import Array, Session, SlidingRows, StepRun, state_like, zero_state
 from .cuda import Context, Driver, PinnedBuffer
+from .gpu import GpuOptions, PlanCopies
 from .kernel_cache import KernelCache, default_cache_folder
 from .memory import EngineMemory, MemoryReport
 from .residency import (
@@ -45,61 +44,10 @@ from .trt_api import LoadedPlan, TrtApi
 from .trt_engine import Layout, TrtEngine
 from .trt_space import CONTEXT_BYTES, OwnSpace, SharedSpace, Space
 
-__all__ = ["CardMemory", "GpuOptions", "PlanCopies", "TrtBackend"]
+__all__ = ["CardMemory", "TrtBackend"]
 
 _LOG = logging.getLogger(__name__)
 _EIGHT_GIB = 8 << 30
-
-
-class PlanCopies(str, Enum):
-    """Where plans wait while their engines are closed.
-
-    PAGE_CACHE reads and verifies the file again, MEMORY keeps the verified bytes in this process,
-    PINNED keeps them page-locked, for which engines have to share a context.
-    """
-
-    PAGE_CACHE = "page_cache"
-    MEMORY = "memory"
-    PINNED = "pinned"
-
-
-@dataclass(frozen=True)
-class GpuOptions:
-    """How a card is used.
-
-    Attributes:
-        device: the card's number, as CUDA counts.
-        isolation: a CUDA context for each engine, or one for all.
-        mode: which engines stay open.
-        budget: None takes the smaller of 8 GiB and the card, 256 MB of it in reserve.
-        plans: where plans wait.
-        prefetch: open the next engine while the current one runs.
-        warn_bytes: warn when more of the card than this is used, by whomever.
-        flavour: which TensorRT; None takes what is installed, RTX first.
-        kernels: where compiled kernels outlast the process; None is the user's cache folder.
-    """
-
-    device: int = 0
-    isolation: Isolation = Isolation.ENGINE
-    mode: ResidencyMode = ResidencyMode.ON_DEMAND
-    budget: MemoryBudget | None = None
-    plans: PlanCopies = PlanCopies.PAGE_CACHE
-    prefetch: bool = True
-    warn_bytes: int = 7_500_000_000
-    flavour: Flavour | None = None
-    kernels: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.plans is PlanCopies.PINNED and self.isolation is not Isolation.SHARED:
-            raise InputError(
-                "pinned plans need isolation shared: page-locked memory belongs to a CUDA context, "
-                "and with isolation engine none outlives its engine; take plans in memory"
-            )
-        if self.warn_bytes <= 0 or self.device < 0:
-            raise InputError(
-                f"device {self.device}, a warning from {self.warn_bytes} bytes: needs a device "
-                "from 0 on and a positive size"
-            )
 
 
 class CardMemory(Protocol):

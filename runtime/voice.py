@@ -30,6 +30,7 @@ from .backend import Backend, Session
 from .checks import check_voice
 from .clock import Stopwatch
 from .ids import Ids, sentence_from_ids
+from .memory import MemoryReport
 from .overlap import ReadAhead, overlapped
 from .stream import OFFLINE, STREAMING, ChunkPolicy, VocoderWindow
 from .styles import Style, is_number
@@ -115,6 +116,7 @@ class Voice:
         precision: Precision,
     ) -> None:
         self._directory, self._manifest, self._threads = directory, manifest, threads
+        self._backend = backend
         styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
         check_voice(directory, manifest, styles)
         records = {stage: manifest.record(stage, precision) for stage in Stage}
@@ -216,6 +218,10 @@ class Voice:
         """
         self._check_open()
         return self._frontend.result().sentences(text)
+
+    def memory_report(self) -> MemoryReport:
+        """Who holds how much memory right now, by engine, process and card."""
+        return self._backend.memory_report()
 
     def close(self) -> None:
         """Gives the graphs back; a stream that is still open ends with an error."""

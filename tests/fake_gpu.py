@@ -14,7 +14,8 @@ from sambert_trt.engines.graphs import AxisRange, Precision, Stage
 from sambert_trt.engines.profiles import profile_from_graph
 from sambert_trt.engines.store import EngineStore
 from sambert_trt.engines.voice import manifest_from_directory
-from sambert_trt.runtime.trt_backend import GpuOptions, TrtBackend
+from sambert_trt.runtime.gpu import GpuOptions
+from sambert_trt.runtime.trt_backend import TrtBackend
 
 __all__ = ["MIB", "VERSION", "FakeMemory", "fake_backend", "fill_store"]
 

@@ -28,9 +28,10 @@ from sambert_trt.engines.errors import (
 from sambert_trt.engines.graphs import AxisRange, Precision, Stage
 from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
+from sambert_trt.runtime.gpu import GpuOptions, PlanCopies
 from sambert_trt.runtime.residency import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.stream import ChunkPolicy
-from sambert_trt.runtime.trt_backend import GpuOptions, PlanCopies, TrtBackend
+from sambert_trt.runtime.trt_backend import TrtBackend
 from sambert_trt.runtime.voice import open_voice
 
 pytestmark = pytest.mark.filterwarnings("error")
