@@ -1,4 +1,4 @@
-"""sambert-tts: say, stream, voices and info.
+"""sambert-tts: say, stream, voices, info and doctor.
 
 Exit codes: 0 done; 1 something failed (one sentence on standard error); 2 wrong usage; 130 Ctrl-C.
 """
@@ -177,6 +177,15 @@ def _info(options: argparse.Namespace) -> int:
         else:
             print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import report
+    from .doctor_text import text_from_report
+
+    found = report(None if options.voice is None else Path(options.voice))
+    print(found.as_json() if options.json else text_from_report(found))
+    return 0 if found.ok else 1
 
 
 def _voice(options: argparse.Namespace, stack: ExitStack) -> Voice:
@@ -403,6 +412,12 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("voice", help="a voice directory")
     info.add_argument("--json", action="store_true", help="for machines")
     info.set_defaults(run=_info)
+    doctor = commands.add_parser(
+        "doctor", help="what this machine and a voice have, what they lack, and what to run next"
+    )
+    doctor.add_argument("voice", nargs="?", help="a voice directory")
+    doctor.add_argument("--json", action="store_true", help="for machines")
+    doctor.set_defaults(run=_doctor)
     return parser
 
 

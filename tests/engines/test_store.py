@@ -242,7 +242,7 @@ def test_a_key_that_is_not_there_names_each_field_that_differs(store: EngineStor
 
 
 def test_plans_for_the_lean_runtime_are_built_by_the_full_one(store: EngineStore) -> None:
-    with pytest.raises(EngineMissingError, match="--flavour tensorrt --lean --target sm_86$"):
+    with pytest.raises(EngineMissingError, match=r"--flavour tensorrt --lean --target sm_86$"):
         store.find(**{**HERE, "flavour": Flavour.LEAN})
 
 
