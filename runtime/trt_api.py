@@ -64,13 +64,13 @@ class TrtApi:
             EngineError: TensorRT does not take the plan.
         """
         self._logger.forget()
-        runtime = self._trt.Runtime(self._logger)
-        engine = runtime.deserialize_cuda_engine(plan)
-        if engine is None:
-            raise self.error(
-                f"TensorRT {self.version} does not load the plan of {name}", build=True
-            )
-        return LoadedPlan(self, self._trt, runtime, engine, name, kernels)
+        loaded = LoadedPlan(self, name)
+        try:
+            loaded.load(self._trt, self._logger, plan, kernels)
+        except BaseException:
+            loaded.close()
+            raise
+        return loaded
 
     def error(self, what: str, *, build: bool = False) -> BackendError | EngineError:
         """An error that ends in what TensorRT said last; about memory where it says so."""
@@ -84,19 +84,32 @@ class TrtApi:
 
 
 class LoadedPlan:
-    """A deserialised plan and its execution context."""
+    """A deserialised plan and its execution context; `TrtApi.loaded` makes it.
 
-    def __init__(
-        self, api: TrtApi, trt: Any, runtime: Any, engine: Any, name: str, kernels: bytes | None
-    ) -> None:
-        self._api, self._trt, self._name = api, trt, name
-        self._runtime, self._engine = runtime, engine
+    TensorRT's objects are attributes and never local variables: a traceback would keep those alive
+    beyond the CUDA context they have to be destroyed in.
+    """
+
+    def __init__(self, api: TrtApi, name: str) -> None:
+        self._api, self._name = api, name
+        self._trt: Any = None
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._config: Any = None
         self._cache: Any = None
-        self._context = self._execution_context(kernels)
+        self._context: Any = None
+
+    def load(self, trt: Any, logger: Any, plan: ReadableBuffer, kernels: bytes | None) -> None:
+        """See `TrtApi.loaded`."""
+        self._trt, self._runtime = trt, trt.Runtime(logger)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            raise self._api.error(
+                f"TensorRT {self._api.version} does not load the plan of {self._name}", build=True
+            )
+        self._make_context(kernels)
         if self._context is None:
-            error = api.error(f"TensorRT makes no execution context for {name}")
-            self.close()
-            raise error
+            raise self._api.error(f"TensorRT makes no execution context for {self._name}")
 
     def tensors(self) -> dict[str, tuple[str, bool]]:
         """Name -> (numpy dtype, whether it is an input)."""
@@ -156,23 +169,25 @@ class LoadedPlan:
         return bytes(memoryview(self._cache.serialize()))
 
     def close(self) -> None:
-        """Lets go of everything, in order: context, cache, engine, runtime."""
+        """Lets go of everything, in order: context, cache, configuration, engine, runtime."""
         self._context = self._cache = None
+        self._config = None
         self._engine = None
         self._runtime = None
 
-    def _execution_context(self, kernels: bytes | None) -> Any:
+    def _make_context(self, kernels: bytes | None) -> None:
         strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if not hasattr(self._engine, "create_runtime_config"):
-            return self._engine.create_execution_context(strategy)
-        config = self._engine.create_runtime_config()
-        config.set_execution_context_allocation_strategy(strategy)
-        if hasattr(config, "create_runtime_cache"):
-            self._cache = config.create_runtime_cache()
+            self._context = self._engine.create_execution_context(strategy)
+            return
+        self._config = self._engine.create_runtime_config()
+        self._config.set_execution_context_allocation_strategy(strategy)
+        if hasattr(self._config, "create_runtime_cache"):
+            self._cache = self._config.create_runtime_cache()
             if kernels and not self._cache.deserialize(kernels):
                 _LOG.info("%s: compiled kernels of another card or driver, not used", self._name)
-            config.set_runtime_cache(self._cache)
-        return self._engine.create_execution_context(config)
+            self._config.set_runtime_cache(self._cache)
+        self._context = self._engine.create_execution_context(self._config)
 
 
 def _logger_of(trt: Any) -> Any:
