@@ -111,11 +111,10 @@ def _card_steps(machine: MachineFacts) -> Iterator[Step]:
 
 def _plan_steps(machine: MachineFacts, voice: VoiceFacts) -> Iterator[Step]:
     """What is needed before TensorRT can speak with a voice."""
-    problems = [plan.problem for plan in voice.plans] + [voice.plans_problem]
-    for problem in problems:
-        if _TRUST in problem:
-            yield Step(problem.rpartition(_TRUST)[2], problem.rpartition(_TRUST)[0].rstrip(" ;"))
-    if not (machine.targets and machine.suited):
+    refused = dict.fromkeys(plan.problem for plan in voice.plans if _TRUST in plan.problem)
+    for reason, _, remedy in (problem.rpartition(_TRUST) for problem in refused):
+        yield Step(remedy, reason.rstrip(" ;"))
+    if refused or not (machine.targets and machine.suited):
         return
     name, half = shlex.quote(voice.directory), Precision.FP16.value
     if half not in voice.precisions:

@@ -213,8 +213,8 @@ def _asked(program: str) -> tuple[dict[str, Any] | None, str]:
     """Runs a program in a Python of its own; it leaves what it found in `answer`."""
     code = f"import sys\nsys.path[:] = sys.argv[1:]\n{program}\nimport json\n"
     code += "print('\\n' + json.dumps(answer))"
-    finished, problem = tried(
-        lambda: subprocess.run(
+    try:
+        finished = subprocess.run(
             (sys.executable, "-c", code, *sys.path),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -224,9 +224,10 @@ def _asked(program: str) -> tuple[dict[str, Any] | None, str]:
             timeout=_SECONDS,
             check=False,
         )
-    )
-    if finished is None:
-        return None, problem
+    except subprocess.TimeoutExpired:
+        return None, f"the process that tried it gave no answer within {_SECONDS:.0f} s"
+    except (OSError, ValueError) as error:
+        return None, f"no process could be started to try it: {error}"
     if finished.returncode:
         return None, _last_words(finished.stderr, finished.returncode)
     answer, problem = tried(lambda: json.loads(finished.stdout.splitlines()[-1]))
