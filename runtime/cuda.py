@@ -13,8 +13,8 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +43,8 @@ Array = NDArray[Any]
 Handle = int
 Self = TypeVar("Self", bound="_Owned")
 _LOG = logging.getLogger(__name__)
+_THREAD = threading.local()
+"""`context`: the one this thread has entered last and not left."""
 
 STICKY = frozenset(
     f"CUDA_ERROR_{name}"
@@ -264,24 +266,16 @@ class Context:
         """Whether it was closed."""
         return self._handle is None
 
-    @contextmanager
-    def current(self) -> Iterator[None]:
+    def current(self) -> AbstractContextManager[None]:
         """Makes the context current on this thread for the block, and what was before afterwards.
+
+        Inside a block of the same context it costs no driver call.
 
         Raises:
             BackendError: the context is closed, or the block left another context current.
             CudaError: the driver refuses; a block's own error goes first.
         """
-        with self._lock:
-            handle = self.handle
-            self.driver.context_push(handle)
-            self._entered += 1
-        try:
-            yield
-        except BaseException:
-            self._leave_after_error(handle)
-            raise
-        self._leave(handle)
+        return _Block(self)
 
     def memory_info(self) -> tuple[int, int]:
         """Free and total bytes of the card."""
@@ -323,21 +317,42 @@ class Context:
     ) -> None:
         _close_after(self.close, error)
 
-    def _leave(self, handle: Handle) -> None:
+    def _enter(self) -> None:
+        with self._lock:
+            self.driver.context_push(self.handle)
+            self._entered += 1
+
+    def _leave(self) -> None:
         with self._lock:
             self._entered -= 1
-        found = self.driver.context_pop()
+            found, handle = self.driver.context_pop(), self.handle
         if found != handle:
             raise BackendError(
                 f"context {found:#x} was current where {handle:#x} was entered: a block pushed or "
                 "popped another one and left it so; please report it"
             )
 
-    def _leave_after_error(self, handle: Handle) -> None:
-        try:
-            self._leave(handle)
-        except BackendError as error:
-            _LOG.warning("leaving a context after an error: %s", error)
+
+class _Block:
+    """The block of `Context.current`."""
+
+    __slots__ = ("_context", "_outer")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._outer: Context | None = getattr(_THREAD, "context", None)
+        if self._outer is not self._context:
+            self._context._enter()
+            _THREAD.context = self._context
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if self._outer is not self._context:
+            _THREAD.context = self._outer
+            _close_after(self._context._leave, error)
 
 
 class _Owned:
