@@ -42,6 +42,10 @@ BURST: Mapping[Stage, int] = {Stage.DURATION_STEP: 64, Stage.DECODER_STEP: 32, S
 """How many steps are sent to the card at once."""
 
 
+_UNREACHABLE: list[LoadedPlan] = []
+"""Plans whose context could not be made current: destroying them without it ends the process."""
+
+
 class StepState(Protocol):
     """A sequence of steps, as the engine sees it: where its state rests while off the card.
 
@@ -137,6 +141,7 @@ class TrtEngine:
         self._recorded: dict[int, Graph | None] = {}
         self._scratch = self._needed = 0
         self._turn = 0
+        self._loaded: LoadedPlan | None = None
         with ExitStack() as stack:
             free = measure()
             self._space = open_space()
@@ -152,6 +157,12 @@ class TrtEngine:
             self._records = capturable and self._driver.can_capture
             self._open = stack.pop_all()
         self._cost = EngineCost(context_bytes, weight_bytes, cost.scratch, self._layout.size)
+
+    @property
+    def _plan(self) -> LoadedPlan:
+        if self._loaded is None:
+            raise BackendError(f"{self._stage.value} was used after it was closed")
+        return self._loaded
 
     @property
     def cost(self) -> EngineCost:
@@ -382,9 +393,9 @@ class TrtEngine:
     def _load(self, load: Callable[[], LoadedPlan], stack: ExitStack, expected: int) -> int:
         """Deserialises the plan; returns what it took, within reason of what was expected."""
         free = self._context.memory_info()[0]
-        with self._context.current():
-            self._plan = load()
         stack.callback(self._drop_plan)
+        with self._context.current():
+            self._loaded = load()
         taken = _taken(free, self._context.memory_info()[0], expected)
         expectation = {t.name: (t.dtype, True) for t in self._graph.inputs}
         expectation |= {t.name: (t.dtype, False) for t in self._graph.outputs}
@@ -398,8 +409,15 @@ class TrtEngine:
         return max(expected, min(taken, 2 * expected + _NOISE))
 
     def _drop_plan(self) -> None:
-        with self._context.current():
-            self._plan.close()
+        plan, self._loaded = self._loaded, None
+        if plan is None:
+            return
+        try:
+            with self._context.current():
+                plan.close()
+        except BackendError:
+            _UNREACHABLE.append(plan)
+            raise
 
 
 def _taken(before: int | None, after: int | None, expected: int) -> int:
