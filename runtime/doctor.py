@@ -63,7 +63,7 @@ def report(directory: Path | None = None) -> Report:
 
 def next_steps(machine: MachineFacts, voice: VoiceFacts | None) -> Iterator[Step]:
     """What to run next, in this order."""
-    if machine.onnxruntime.problem and not machine.usable:
+    if machine.onnxruntime.problem and not (machine.targets and machine.suited):
         yield Step("pip install 'sambert-trt[cpu]'", machine.onnxruntime.problem)
     yield from _card_steps(machine)
     if voice is None:
@@ -80,7 +80,7 @@ def next_steps(machine: MachineFacts, voice: VoiceFacts | None) -> Iterator[Step
         card = [backend for backend in ready if backend.flavour][:1]
         options = f" --backend tensorrt --flavour {card[0].flavour}" if card else ""
         yield Step(f"sambert-tts say --voice {name}{options} -o out.wav 今天天气真好", "speaks")
-    if not machine.targets and _builders(machine.usable):
+    if not (machine.targets or voice.plans) and _builders(machine.usable):
         yield _build_step(machine, voice, "rtx3070")
 
 

@@ -19,7 +19,8 @@ def text_from_report(report: Report) -> str:
     lines = [*_machine(report.machine)]
     if report.voice is not None:
         lines += ["", *_voice(report.voice)]
-    lines += ["", "next:"]
+    if report.next:
+        lines += ["", "next:"]
     for number, step in enumerate(report.next, 1):
         lines += [f"  {number}. {step.command}", f"     {step.reason}"]
     return "\n".join(lines)
@@ -98,10 +99,10 @@ def _voice(voice: VoiceFacts) -> Iterator[str]:
 def _plan(plan: PlanFacts) -> str:
     if plan.problem:
         return f"{plan.name}: {plan.problem}"
-    if not plan.runs_with:
-        return f"{plan.name} does not run here: {'; '.join(plan.obstacles)}"
+    made = f"{plan.flavour} {plan.version}, {', '.join(plan.targets)}"
     sizes = f"{_megabytes(plan.plan_bytes)}, {_megabytes(plan.device_bytes)} on the card"
-    return f"{plan.name} runs with {', '.join(plan.runs_with)}: {sizes}"
+    state = "runs here" if plan.runs_with else f"does not run here: {'; '.join(plan.obstacles)}"
+    return f"{plan.name} ({made}; {sizes}): {state}"
 
 
 def _megabytes(size: int | None) -> str:

@@ -148,7 +148,9 @@ def _plans(
     directory: Path, manifest: VoiceManifest, machine: MachineFacts
 ) -> tuple[PlanFacts, ...]:
     checks = EngineStore(directory / ENGINES).verify()
-    return tuple(_plan(check, manifest, machine) for check in checks)
+    plans = [_plan(check, manifest, machine) for check in checks]
+    order = [stage.value for stage in Stage]
+    return tuple(sorted(plans, key=lambda plan: (order.index(plan.stage), plan.precision)))
 
 
 def _plan(check: EngineCheck, manifest: VoiceManifest, machine: MachineFacts) -> PlanFacts:
@@ -206,7 +208,7 @@ def _obstacles(
 
 def _missing(machine: MachineFacts) -> Iterator[str]:
     if not machine.targets:
-        yield f"card: {machine.cards_problem or 'the driver does not tell its capability'}"
+        yield "card: there is none" if not machine.cards else "card: its capability is unknown"
     if not machine.usable:
         yield "flavour: no TensorRT can be used here"
 
@@ -233,7 +235,7 @@ def _backends(
 def _no_tensorrt(machine: MachineFacts, flavour: str, plans: list[PlanFacts]) -> str:
     """Why a product cannot speak with these plans; empty when it can."""
     if not machine.targets:
-        return f"there is no card: {machine.cards_problem}"
+        return "there is no card"
     if machine.cuda.problem:
         return machine.cuda.problem
     ready = {plan.stage for plan in plans if flavour in plan.runs_with and not plan.problem}

@@ -146,6 +146,8 @@ def test_a_machine_without_anything_is_told_to_install(voice: Path) -> None:
     assert not found.speaks
     assert ways(found) == {("cpu", "", "fp32"): "onnxruntime is not installed"}
     assert commands(BARE, found) == ["pip install 'sambert-trt[cpu]'"]
+    lean = replace(BARE, nvml="13", tensorrt=(LEAN,))
+    assert commands(lean, voice_facts(voice, lean)) == ["pip install 'sambert-trt[cpu]'"]
     assert commands(BARE, None) == [
         "pip install 'sambert-trt[cpu]'",
         "sambert-export SOURCE -o VOICE",
@@ -163,7 +165,7 @@ def test_a_builder_without_a_card_builds_for_others(voice: Path) -> None:
     machine = replace(CPU, nvml="13.615.71", tensorrt=(RTX,))
     with_half(voice)
     found = voice_facts(voice, machine)
-    assert "there is no card: nvidia-ml-py" in ways(found)["tensorrt", "rtx", "fp16"]
+    assert ways(found)["tensorrt", "rtx", "fp16"] == "there is no card"
     assert commands(machine, found)[-1] == (
         f"sambert-build '{voice}' --precision fp16 --flavour rtx --target rtx3070"
     )
@@ -395,7 +397,12 @@ def test_the_commands_are_ones_the_command_line_takes(voice: Path) -> None:
         ({"graph_sha256": "99" * 32}, GPU, "graph: built from 999999999999, the voice now has"),
         ({"recipe": "old"}, GPU, "recipe: built as 'old', the voice now has 'half'"),
         ({"precision": Precision.INT8}, GPU, "graph: the voice has no int8 graph of vocoder"),
-        ({}, CPU, "card: nvidia-ml-py is not installed"),
+        ({}, CPU, "card: there is none"),
+        (
+            {},
+            replace(GPU, cards=(replace(CARD, target=""),), cuda=CudaFacts("13")),
+            "card: its capability is unknown",
+        ),
         ({}, replace(GPU, tensorrt=(NO_FULL,)), "flavour: no TensorRT can be used here"),
     ],
 )
@@ -514,7 +521,7 @@ def test_the_text_tells_who_uses_the_card(voice: Path) -> None:
     assert "unknown by process 12\n" in text
     assert "tensorrt     rtx: 1.7.1.116, usable" in text
     assert "tensorrt: not usable: tensorrt_bindings is not installed" in text
-    assert "runs with rtx: 0 MB, 5 MB on the card" in text
+    assert "(rtx 1.7.1.116, sm_86, sm_89; 0 MB, 5 MB on the card): runs here" in text
     assert "tensorrt (rtx) in fp16: can speak" in text
 
 
