@@ -151,10 +151,11 @@ class _Conversion:
             if node.op_type == "Constant":
                 (attribute,) = node.attribute
                 value = helper.get_attribute_value(attribute)
-                if attribute.name != "value":
-                    kind = np.float32 if "float" in attribute.name else np.int64
-                    value = numpy_helper.from_array(np.array(value, kind))
-                yield node.output[0], value
+                if isinstance(value, TensorProto):
+                    array = numpy_helper.to_array(value)
+                else:
+                    array = np.array(value, np.float32 if "float" in attribute.name else np.int64)
+                yield node.output[0], numpy_helper.from_array(array, node.output[0])
 
     def _float_values(self) -> set[str]:
         try:
@@ -224,7 +225,7 @@ class _Conversion:
     def _tensor(self, tensor: TensorProto, arithmetic: Arithmetic, name: str) -> TensorProto:
         values = numpy_helper.to_array(tensor)
         largest = float(np.abs(values).max(initial=0))
-        if not largest <= np.finfo(arithmetic.value).max:
+        if not largest <= float(np.finfo(arithmetic.value).max):
             raise GraphError(
                 f"{name} in the {self._signature.stage.value} graph holds {largest:g}, "
                 f"which {arithmetic.value} cannot: keep this voice in fp32"
