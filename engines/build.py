@@ -200,14 +200,19 @@ class _Bindings:
         return tuple(sorted(wanted))
 
     def apply_flags(self, config: Any, names: tuple[str, ...]) -> None:
-        """Sets the named flags. TF32 is on unless it is cleared: it rounds fp32 to 10 bits."""
+        """Sets the named flags. TF32 is on unless it is cleared: it rounds fp32 to 10 bits.
+
+        Version compatibility comes first: leaving out the lean runtime is refused without it.
+        """
         flags = self.module.BuilderFlag
         config.clear_flag(flags.TF32)
-        for name in names:
+        for name in sorted(names, key=lambda name: name != VERSION_COMPATIBLE):
             if name == ONE_STREAM:
                 config.max_aux_streams = 0
-            else:
-                config.set_flag(getattr(flags, name.upper()))
+                continue
+            config.set_flag(getattr(flags, name.upper()))
+            if not config.get_flag(getattr(flags, name.upper())):
+                raise _BuildError(f"TensorRT refuses the flag {name}")
 
     def apply_targets(self, config: Any, targets: tuple[str, ...]) -> None:
         """Names the cards to a product that builds for others; their number comes first."""
@@ -334,9 +339,10 @@ def _card() -> str:
     except ImportError as error:
         raise BackendError(f"{error.name} is not installed, which asks the driver") from error
     try:
-        _asked(driver, driver.cuInit(0))
+        answer = driver.cuInit(0)
     except RuntimeError as error:  # the driver's library is not there
         raise BackendError("there is no NVIDIA driver here") from error
+    _asked(driver, answer)
     (device,) = _asked(driver, driver.cuDeviceGet(0))
     names = driver.CUdevice_attribute
     major, minor = (

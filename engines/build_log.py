@@ -31,7 +31,8 @@ _MEMORY = {
     "scratch": re.compile(r"Max Scratch Memory: (\d+)"),
     "activation": re.compile(r"Total Activation Memory: (\d+)"),
 }
-_NO_ROOM = re.compile(r"OutOfMemory \(Requested size was (\d+) bytes|within workspace limit")
+_NO_ROOM = re.compile(r"OutOfMemory|within workspace limit|insufficient workspace")
+_BUDGET = re.compile(r"Exceeded mem budget of (\d+)\. Need (\d+)")
 _LAYER = re.compile(
     r"Name: (?P<name>.*?), LayerType: (?P<kind>[^,]*), Inputs: \[(?P<inputs>.*?)\], "
     r"(?:Constants: \[.*?\], )?Outputs: \[(?P<outputs>(?: \{.*?\})?)\](?:, |$)"
@@ -62,8 +63,8 @@ class BuildLog:
     """What a log says; bytes are -1 where it does not say them.
 
     Attributes:
-        requested_bytes: what the builder asked for when it ran out of its workspace: 0 where it
-            named no number, None where it did not run out.
+        lacking_bytes: what the workspace was too small by: 0 where that is not said, None where
+            it was large enough.
     """
 
     layers: tuple[LayerRecord, ...]
@@ -72,14 +73,13 @@ class BuildLog:
     activation_bytes: int
     warnings: tuple[str, ...]
     errors: tuple[str, ...]
-    requested_bytes: int | None
+    lacking_bytes: int | None
 
 
 def build_log_from_text(text: str) -> BuildLog:
     """Reads the log of one build."""
     memory = {name: pattern.findall(text) for name, pattern in _MEMORY.items()}
     messages = [(m[1], m[2]) for m in map(_MESSAGE.match, text.splitlines()) if m]
-    no_room = _NO_ROOM.search(text)
     return BuildLog(
         layers=tuple(_layers(text.splitlines())),
         weights_bytes=int(memory["weights"][-1]) if memory["weights"] else -1,
@@ -87,7 +87,7 @@ def build_log_from_text(text: str) -> BuildLog:
         activation_bytes=int(memory["activation"][-1]) if memory["activation"] else -1,
         warnings=_once(words for letter, words in messages if letter == "W"),
         errors=_once(words for letter, words in messages if letter in "EF"),
-        requested_bytes=int(no_room[1] or 0) if no_room else None,
+        lacking_bytes=_lacking(text) if _NO_ROOM.search(text) else None,
     )
 
 
@@ -115,6 +115,12 @@ def host_reads(layers: Iterable[LayerRecord]) -> tuple[LayerRecord, ...]:
     A plan with one of them cannot be captured as a CUDA graph.
     """
     return tuple(layer for layer in layers if layer.name.startswith("copy_d2h"))
+
+
+def _lacking(text: str) -> int:
+    """The budget that was exceeded is the workspace and the weights, so the difference counts."""
+    found = _BUDGET.findall(text)
+    return int(found[-1][1]) - int(found[-1][0]) if found else 0
 
 
 def _layers(lines: Iterable[str]) -> Iterator[LayerRecord]:

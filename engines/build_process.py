@@ -134,7 +134,7 @@ class BuildProcess:
         if self._job is None:
             return BuildCrashError(f"the builder does not answer{self._last_words()}", None)
         return BuildCrashError(
-            f"the builder was ended after {self._seconds:.0f} s over {self._name}: allow it more "
+            f"the builder was ended after {self._seconds:g} s over {self._name}: allow it more "
             f"with --timeout{self._last_words()}",
             self._job,
         )

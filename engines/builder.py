@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 import platform
 import tempfile
 import time
@@ -289,11 +290,17 @@ def _text(log: Path) -> str:
 
 def _failure(order: BuildOrder, message: str, log: BuildLog) -> str:
     """Why a stage has no plan, and what to do."""
-    if log.requested_bytes is not None and order.spec.workspace:
-        asked = f": it asked for {log.requested_bytes:,} bytes" if log.requested_bytes else ""
+    given, lacking = order.spec.workspace, log.lacking_bytes
+    if given and lacking:
+        mebibytes = math.ceil((given + lacking) / (1 << 20))
         return (
-            f"{order.name} does not fit its workspace of {order.spec.workspace:,} bytes{asked}; "
-            "allow more with --workspace MIB, or any amount with --workspace 0"
+            f"{order.name} needs a workspace of {given + lacking:,} bytes and was given {given:,}: "
+            f"build it with --workspace {mebibytes} or more, or 0 for any"
+        )
+    if given and lacking is not None:
+        return (
+            f"{order.name} needs a larger workspace than {given:,} bytes: build it with a larger "
+            "--workspace, or 0 for any"
         )
     said = f" ({'; '.join(log.errors[-2:])})" if log.errors else ""
     return f"{order.name}: {message}{said}"
