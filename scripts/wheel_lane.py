@@ -119,7 +119,7 @@ def run_tests() -> int:
     """Runs the tests of runtime and engines against the wheel; returns pytest's exit status."""
     if not any(VOICES.glob("*/voice.json")):
         raise SetupError(f"no exported voices in {VOICES}: run the tests check first")
-    pip(ENVIRONMENT, "install", "-c", str(CONSTRAINTS), "pytest", "hypothesis")
+    pip(ENVIRONMENT, "install", "-c", str(CONSTRAINTS), "pytest", "hypothesis", "filelock")
     folders = [name for name in TESTS if (ROOT / name).is_dir()]
     command = (str(python_of(ENVIRONMENT).with_name("pytest")), "-p", "no:cacheprovider", *folders)
     environment = {**os.environ, VOICES_VARIABLE: str(VOICES)}
