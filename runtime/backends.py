@@ -6,11 +6,13 @@ What a backend needs is imported when it is made.
 from __future__ import annotations
 
 import argparse
+import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from sambert_trt.engines.engine import Flavour
-from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.errors import DeviceMemoryError, InputError
 from sambert_trt.engines.graphs import Precision
 
 from .backend import Backend
@@ -19,6 +21,8 @@ from .gpu import GpuOptions, PlanCopies
 from .residency import MB, Isolation, MemoryBudget, ResidencyMode
 
 __all__ = ["BACKENDS", "add_backend_options", "backend_from_name", "backend_from_options"]
+
+_LOG = logging.getLogger(__name__)
 
 BACKENDS = ("cpu", "cuda", "tensorrt")
 
@@ -35,21 +39,31 @@ def backend_from_name(
 
     Args:
         name: one of BACKENDS.
-        gpu: how the card is used; `cuda` takes device and budget from it.
-        on_oom: what to try, in order, when the card has no room.
+        gpu: how the card is used; `cuda` takes device and budget from it, the budget for each graph
+            on its own.
+        on_oom: what to try, in order, when the card has no room; with Remedy.CPU also when there
+            is not even room to begin with.
 
     Raises:
         InputError: another name, or options of a card with `cpu`.
-        BackendError: what the backend needs is not installed, or there is no card.
+        BackendError: what the backend, or a remedy, needs is not installed, or there is no card.
     """
     if name not in BACKENDS:
         raise InputError(f"the backend {name!r} is none of {', '.join(BACKENDS)}")
-    if name == "cpu" and (gpu is not None or on_oom):
-        raise InputError("the backend cpu takes no options of a card: choose cuda or tensorrt")
     if name == "cpu":
+        if gpu is not None or on_oom:
+            raise InputError("the backend cpu takes no options of a card: choose cuda or tensorrt")
         return _processor()
-    made = _tensorrt(gpu) if name == "tensorrt" else _cuda(gpu or GpuOptions())
-    return FallbackBackend(made, on_oom, _processor) if on_oom else made
+    # First, so that it is not a full card that finds out what is not installed.
+    processor = _processor() if Remedy.CPU in on_oom else None
+    try:
+        made = _tensorrt(gpu) if name == "tensorrt" else _cuda(gpu or GpuOptions())
+    except DeviceMemoryError as error:
+        if processor is None:
+            raise
+        _LOG.warning("everything goes on the processor: %s", error)
+        return processor
+    return FallbackBackend(made, on_oom, processor) if on_oom else made
 
 
 def add_backend_options(command: argparse.ArgumentParser) -> None:
@@ -63,7 +77,10 @@ def add_backend_options(command: argparse.ArgumentParser) -> None:
     card = command.add_argument_group("graphics card, for the backends cuda and tensorrt")
     card.add_argument("--device", type=int, metavar="N", help="the card's number (0)")
     card.add_argument(
-        "--memory-budget", type=float, metavar="MB", help="the most to take of the card (8590)"
+        "--memory-budget",
+        type=float,
+        metavar="MB",
+        help="the most to take of the card (8590); cuda: for each graph",
     )
     card.add_argument(
         "--memory-reserve", type=float, metavar="MB", help="to leave free on the card (256)"
@@ -124,16 +141,27 @@ def _gpu(named: dict[str, Any]) -> GpuOptions:
         "residency": ("mode", ResidencyMode),
         "plans": ("plans", PlanCopies),
         "no_prefetch": ("prefetch", lambda value: not value),
-        "memory_warning": ("warn_bytes", lambda value: int(value * MB)),
     }
     chosen = {field: read(named[name]) for name, (field, read) in readers.items() if name in named}
-    usual = MemoryBudget()
-    if "memory_budget" in named or "memory_reserve" in named:
-        chosen["budget"] = MemoryBudget(
-            int(named.get("memory_budget", usual.total / MB) * MB),
-            int(named.get("memory_reserve", usual.reserve / MB) * MB),
-        )
+    sizes = {
+        name: _bytes(name, named[name])
+        for name in ("memory_budget", "memory_reserve", "memory_warning")
+        if name in named
+    }
+    if "memory_warning" in sizes:
+        chosen["warn_bytes"] = sizes.pop("memory_warning")
+    if sizes:
+        fields = {name.removeprefix("memory_"): size for name, size in sizes.items()}
+        fields["total"] = fields.pop("budget", MemoryBudget.total)
+        chosen["budget"] = MemoryBudget(**fields)
     return GpuOptions(**chosen)
+
+
+def _bytes(name: str, megabytes: float) -> int:
+    if not (math.isfinite(megabytes) and megabytes >= 0):
+        option = name.replace("_", "-")
+        raise InputError(f"--{option} {megabytes:g}: needs a number of megabytes from 0 on")
+    return round(megabytes * MB)
 
 
 def _processor() -> Backend:

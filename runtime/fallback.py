@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -31,7 +32,7 @@ CHUNKED: Mapping[Stage, str] = {Stage.VOCODER: "frames", Stage.MEMORY_KV: "steps
 """The axis along which a stage's run may be cut: each output row sees its context and no more."""
 
 _LEAST = 8
-"""Shorter chunks than twice this many rows are not cut: their context outweighs them."""
+"""Rows of its own that each half of a run has at least; below, its context outweighs them."""
 
 
 class Remedy(str, Enum):
@@ -41,16 +42,18 @@ class Remedy(str, Enum):
     CPU = "cpu"
 
 
+_WORDS = {Remedy.SMALLER_CHUNK: "in smaller chunks", Remedy.CPU: "on the processor"}
+
+
 def remedies_from_text(text: str) -> tuple[Remedy, ...]:
     """`smaller-chunk,cpu` -> remedies in that order.
 
     Raises:
         InputError: an unknown name, or one given twice.
     """
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",")]
     known = [remedy.value for remedy in Remedy]
-    wrong = [name for name in names if name not in known]
-    if wrong or len(set(names)) < len(names):
+    if not set(names) <= set(known) or len(set(names)) < len(names):
         raise InputError(
             f"on-oom {text!r}: needs one or both of {', '.join(known)}, separated by a comma"
         )
@@ -63,61 +66,67 @@ class FallbackBackend:
     Args:
         primary: runs everything that fits.
         remedies: what to try, in order.
-        processor: makes the backend for Remedy.CPU, which speaks in fp32; asked when first needed.
+        processor: speaks, in fp32, what Remedy.CPU takes off the device; it is closed with this.
     """
 
     def __init__(
-        self, primary: Backend, remedies: Sequence[Remedy], processor: Callable[[], Backend]
+        self, primary: Backend, remedies: Sequence[Remedy], processor: Backend | None = None
     ) -> None:
         self.primary, self.remedies = primary, tuple(remedies)
-        self.counters: Counter[str] = Counter()
-        self._processor = processor
+        self._processor = processor if Remedy.CPU in remedies else None
+        self._counters: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         """See `Backend.preferred`."""
         return self.primary.preferred(directory, manifest)
 
     def open(self, directory: Path, record: StageRecord) -> Session:
-        """See `Backend.open`; a stage that cannot be opened for want of room opens elsewhere."""
-
-        def elsewhere() -> Session:
-            manifest = manifest_from_directory(directory)
-            return self._processor().open(
-                directory, manifest.record(record.graph.stage, Precision.FP32)
-            )
-
+        """See `Backend.open`; a stage for which there never will be room opens elsewhere."""
         try:
             session = self.primary.open(directory, record)
         except DeviceMemoryError as error:
-            if Remedy.CPU not in self.remedies:
-                raise
+            elsewhere = self.elsewhere(directory, record.graph.stage, error)
             self.note(record.graph.stage, Remedy.CPU, error)
-            return elsewhere()
-        return FallbackSession(self, session, elsewhere)
+            return elsewhere
+        return FallbackSession(self, session, directory)
+
+    def elsewhere(self, directory: Path, stage: Stage, error: DeviceMemoryError) -> Session:
+        """A stage on the processor.
+
+        Raises:
+            DeviceMemoryError: nobody asked for it.
+        """
+        if self._processor is None:
+            raise error
+        manifest = manifest_from_directory(directory)
+        return self._processor.open(directory, manifest.record(stage, Precision.FP32))
 
     def memory_report(self) -> MemoryReport:
-        """The primary's, with how often each remedy helped."""
+        """The primary's, with how often each remedy was taken."""
         report = self.primary.memory_report()
-        return replace(report, counters={**report.counters, **self.counters})
+        with self._lock:
+            return replace(report, counters={**report.counters, **self._counters})
 
     def note(self, stage: Stage, remedy: Remedy, error: DeviceMemoryError) -> None:
-        """Counts and says that a remedy is being tried."""
-        self.counters[remedy.value] += 1
-        what = "in smaller chunks" if remedy is Remedy.SMALLER_CHUNK else "on the processor"
-        _LOG.warning("%s goes on %s: %s", stage.value, what, error)
+        """Counts and says that a remedy is being taken."""
+        with self._lock:
+            self._counters[remedy.value] += 1
+        _LOG.warning("%s goes on %s: %s", stage.value, _WORDS[remedy], error)
 
     def close(self) -> None:
         """See `Backend.close`."""
-        self.primary.close()
+        with ExitStack() as stack:
+            if self._processor is not None:
+                stack.callback(self._processor.close)
+            stack.callback(self.primary.close)
 
 
 class FallbackSession:
     """A session that tries the backend's remedies."""
 
-    def __init__(
-        self, backend: FallbackBackend, session: Session, elsewhere: Callable[[], Session]
-    ) -> None:
-        self._backend, self._session, self._elsewhere = backend, session, elsewhere
+    def __init__(self, backend: FallbackBackend, session: Session, directory: Path) -> None:
+        self._backend, self._session, self._directory = backend, session, directory
         self._other: Session | None = None
         self._lock = threading.Lock()
 
@@ -131,7 +140,7 @@ class FallbackSession:
         try:
             return self._session.run(inputs)
         except DeviceMemoryError as error:
-            return self._remedied(inputs, error)
+            return self._remedied(inputs, error, self._backend.remedies)
 
     def steps(self, sizes: Mapping[str, int]) -> StepRun:
         """See `Session.steps`."""
@@ -143,70 +152,84 @@ class FallbackSession:
         Raises:
             DeviceMemoryError: nobody asked for it.
         """
-        if Remedy.CPU not in self._backend.remedies:
-            raise error
-        self._backend.note(self.graph.stage, Remedy.CPU, error)
         with self._lock:
             if self._other is None:
-                self._other = self._elsewhere()
+                self._other = self._backend.elsewhere(self._directory, self.graph.stage, error)
             return self._other
+
+    def note(self, remedy: Remedy, error: DeviceMemoryError) -> None:
+        """See `FallbackBackend.note`."""
+        self._backend.note(self.graph.stage, remedy, error)
 
     def close(self) -> None:
         """See `Session.close`."""
-        self._session.close()
-        if self._other is not None:
-            self._other.close()
+        with ExitStack() as stack:
+            if self._other is not None:
+                stack.callback(self._other.close)
+            stack.callback(self._session.close)
 
-    def _remedied(self, inputs: Mapping[str, Array], error: DeviceMemoryError) -> dict[str, Array]:
-        for remedy in self._backend.remedies:
-            if remedy is Remedy.CPU:
-                return self.other(error).run(inputs)
-            if (cut := self._cut(inputs)) is None:
-                continue
-            self._backend.note(self.graph.stage, remedy, error)
-            try:
-                return self._joined(inputs, cut)
-            except DeviceMemoryError as again:
-                error = again
-        raise error
+    def _remedied(
+        self, inputs: Mapping[str, Array], error: DeviceMemoryError, remedies: Sequence[Remedy]
+    ) -> dict[str, Array]:
+        if not remedies:
+            raise error
+        try:
+            return self._tried(remedies[0], inputs, error)
+        except DeviceMemoryError as again:
+            return self._remedied(inputs, again, remedies[1:])
+
+    def _tried(
+        self, remedy: Remedy, inputs: Mapping[str, Array], error: DeviceMemoryError
+    ) -> dict[str, Array]:
+        if remedy is Remedy.CPU:
+            other = self.other(error)
+            self.note(remedy, error)
+            return other.run(inputs)
+        if (cut := self._cut(inputs)) is None:
+            raise error
+        self.note(remedy, error)
+        return self._joined(inputs, cut)
 
     def _cut(self, inputs: Mapping[str, Array]) -> int | None:
-        """Where to cut: halfway, None where the stage or its length does not allow it."""
+        """Where to cut, None where the stage or its length does not allow it.
+
+        Both parts take the same number of rows, each with its context, and fewer than the whole.
+        """
         axis = CHUNKED.get(self.graph.stage)
         if axis is None:
             return None
-        rows = self._rows(inputs, axis)
-        return rows // 2 if rows >= 2 * _LEAST + sum(self.graph.context) else None
+        rows, (before, after) = self._rows(inputs), self.graph.context
+        least = max(_LEAST, self.graph.axes[axis].least)
+        return (rows + before - after) // 2 if rows >= before + after + 2 * least else None
 
     def _joined(self, inputs: Mapping[str, Array], cut: int) -> dict[str, Array]:
-        """Both halves, each with its context, put together: exactly what one run would give."""
-        axis = CHUNKED[self.graph.stage]
-        rows = self._rows(inputs, axis)
-        before, after = self.graph.context
-        first = self._part(inputs, 0, min(cut + after, rows), 0, cut)
-        start = max(cut - before, 0)
-        second = self._part(inputs, start, rows, cut - start, rows - start)
+        """Both parts put together: what one run would give."""
+        rows, (before, after) = self._rows(inputs), self.graph.context
+        first = self._part(inputs, 0, cut + after, 0, cut)
+        second = self._part(inputs, cut - before, rows, before, rows - cut + before)
         return {name: np.concatenate([first[name], second[name]], axis=1) for name in first}
 
     def _part(
         self, inputs: Mapping[str, Array], start: int, end: int, keep: int, stop: int
     ) -> dict[str, Array]:
         """Runs rows [start, end) of the inputs; keeps rows [keep, stop) of what comes out."""
-        axis = CHUNKED[self.graph.stage]
-        rows = self._rows(inputs, axis)
-        scale = {name: array.shape[1] // rows for name, array in inputs.items()}
-        part = {
-            name: np.ascontiguousarray(array[:, start * scale[name] : end * scale[name]])
-            for name, array in inputs.items()
-        }
-        outputs = self.run(part)
-        count = end - start
-        return {
-            name: array[:, keep * (array.shape[1] // count) : stop * (array.shape[1] // count)]
-            for name, array in outputs.items()
-        }
+        rows, count = self._rows(inputs), end - start
+        outputs = self._fitted(
+            {name: _sliced(array, start, end, rows) for name, array in inputs.items()}
+        )
+        return {name: _sliced(array, keep, stop, count) for name, array in outputs.items()}
 
-    def _rows(self, inputs: Mapping[str, Array], axis: str) -> int:
+    def _fitted(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """One run, or those of as many parts as the device has room for one by one."""
+        try:
+            return self._session.run(inputs)
+        except DeviceMemoryError:
+            if (cut := self._cut(inputs)) is None:
+                raise
+            return self._joined(inputs, cut)
+
+    def _rows(self, inputs: Mapping[str, Array]) -> int:
+        axis = CHUNKED[self.graph.stage]
         tensor = next(t for t in self.graph.inputs if axis in t.shape)
         return int(inputs[tensor.name].shape[tensor.shape.index(axis)])
 
@@ -227,13 +250,8 @@ class FallbackSteps:
         try:
             return self._steps.advance(inputs)
         except DeviceMemoryError as error:
-            if self._moved:
-                raise
-            other = self._session.other(error).steps(self._sizes)
-            other.resume(*self._steps.suspended())
-            self._steps.close()
-            self._steps, self._moved = other, True
-            return self._steps.advance(inputs)
+            self._move(error)
+        return self._steps.advance(inputs)
 
     def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
         """See `StepRun.suspended`."""
@@ -246,3 +264,26 @@ class FallbackSteps:
     def close(self) -> None:
         """See `StepRun.close`."""
         self._steps.close()
+
+    def _move(self, error: DeviceMemoryError) -> None:
+        """Goes on elsewhere from where the sequence stands.
+
+        Raises:
+            DeviceMemoryError: nobody asked for it, or it happened before.
+            BackendError: the state is lost, since steps had begun that cannot be taken back.
+        """
+        if self._moved:
+            raise error
+        other = self._session.other(error)
+        state, rows = self._steps.suspended()
+        self._session.note(Remedy.CPU, error)
+        steps = other.steps(self._sizes)
+        steps.resume(state, rows)
+        self._steps.close()
+        self._steps, self._moved = steps, True
+
+
+def _sliced(array: Array, start: int, end: int, rows: int) -> Array:
+    """Rows [start, end) of an array whose second axis holds a whole number of values a row."""
+    scale = array.shape[1] // rows
+    return np.ascontiguousarray(array[:, start * scale : end * scale])

@@ -36,7 +36,7 @@ class MemoryReport:
 
     Attributes:
         backend: what runs the graphs.
-        held, limit: what engines hold by the books, and what they may.
+        held, limit: what engines hold by the books, and what they may; 0 where nothing limits them.
         process: what the driver counts for this process, contexts included.
         device_total, device_free: of the whole card, all processes together.
         counters: how often engines were opened, evicted, waited for, prefetched, or failed.
@@ -64,10 +64,13 @@ class MemoryReport:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        data = dataclasses.asdict(self)
-        data["device_used"] = self.device_used
-        data["counters"] = dict(self.counters)
-        return data
+        data = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        data["engines"] = [
+            {**dataclasses.asdict(engine), "device_bytes": engine.device_bytes}
+            for engine in self.engines
+        ]
+        data |= {"counters": dict(self.counters), "advice": [*self.advice]}
+        return data | {"device_used": self.device_used}
 
     def as_text(self) -> str:
         """A table for people, in megabytes of 10^6 bytes."""
@@ -82,7 +85,8 @@ class MemoryReport:
                 + f"{engine.opens:7}"
                 for engine in self.engines
             ]
-        lines.append(f"held by engines {_mb(self.held)} of {_mb(self.limit)}")
+        limit = f" of {_mb(self.limit)}" if self.limit else ""
+        lines.append(f"held by engines {_mb(self.held)}{limit}")
         lines.append(
             f"this process {_mb(self.process)}, card {_mb(self.device_used)} used of "
             f"{_mb(self.device_total)}"

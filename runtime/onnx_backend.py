@@ -5,15 +5,26 @@ The only file that imports onnxruntime.
 
 from __future__ import annotations
 
+import logging
+import re
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import Enum
+from io import StringIO
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from sambert_trt.engines.errors import BackendError, DeviceMemoryError, GraphError
+from sambert_trt.engines.errors import (
+    BackendError,
+    DeviceLostError,
+    DeviceMemoryError,
+    GraphError,
+)
 from sambert_trt.engines.graphs import METADATA_KEY, GraphSpec, Precision
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import checked_bytes
@@ -33,10 +44,25 @@ from .memory import EngineMemory, MemoryReport
 
 __all__ = ["CudaOptions", "OnnxBackend", "OnnxProvider"]
 
+_LOG = logging.getLogger(__name__)
 _CUDA = "CUDAExecutionProvider"
 
 _FATAL_IN_HALF = ["NchwcTransformer"]
 """It has crashed the process on half graphs with grouped convolutions (ONNX Runtime 1.24, 1.31)."""
+
+_NO_ROOM = re.compile(
+    "out.?of.?memory|failed to allocate memory|smaller than requested bytes|alloc_failed"
+    "|bad.?alloc",
+    re.IGNORECASE,
+)
+"""CUDA, an arena on a full card, one at its limit, cuBLAS and cuDNN, the processor."""
+
+_LOST = re.compile(
+    "illegal memory access|illegal instruction|misaligned address|unspecified launch failure"
+    "|launch timed out|hardware stack error|uncorrectable|device-side assert",
+    re.IGNORECASE,
+)
+"""What CUDA says when nothing in this process reaches the card any more."""
 
 
 class OnnxProvider(str, Enum):
@@ -81,7 +107,9 @@ class OnnxBackend:
                 f"pip install 'sambert-trt[{provider.value}]'"
             ) from error
         self._runtime: Any = onnxruntime
-        self.provider, self._files = provider, dict[str, int]()
+        self.provider = provider
+        self._open: WeakKeyDictionary[OnnxSession, EngineMemory] = WeakKeyDictionary()
+        self._lock = threading.Lock()
         self._providers: list[Any] = ["CPUExecutionProvider"]
         if provider is OnnxProvider.CUDA:
             self._check_cuda()
@@ -94,17 +122,18 @@ class OnnxBackend:
     def open(self, directory: Path, record: StageRecord) -> Session:
         """See `Backend.open`."""
         session = self._opened(checked_bytes(directory, record.file), record.graph)
-        self._files[f"{directory.resolve().name}/{record.graph.stage.value}"] = record.file.bytes
+        name = f"{directory.resolve().name}/{record.graph.stage.value}"
+        with self._lock:
+            self._open[session] = EngineMemory(name, "open", 0, 1, 0, record.file.bytes, 0, 0, 0)
         return session
 
     def memory_report(self) -> MemoryReport:
-        """See `Backend.memory_report`: the sizes of the graphs opened, which are mostly weights."""
-        engines = tuple(
-            EngineMemory(name, "open", 0, 1, 0, size, 0, 0, 0) for name, size in self._files.items()
-        )
+        """See `Backend.memory_report`: the sizes of the graphs open, which are mostly weights."""
+        with self._lock:
+            engines = tuple(memory for session, memory in self._open.items() if not session.closed)
         held = sum(engine.weights for engine in engines)
         name = f"ONNX Runtime {self._runtime.__version__} ({self.provider.value})"
-        return MemoryReport(name, "none", "resident", engines, held, held)
+        return MemoryReport(name, "none", "resident", engines, held)
 
     def close(self) -> None:
         """See `Backend.close`."""
@@ -118,9 +147,12 @@ class OnnxBackend:
                 "pip install 'sambert-trt[cuda]'"
             )
         if hasattr(self._runtime, "preload_dlls"):
-            self._runtime.preload_dlls(cuda=True, cudnn=True, directory="")
+            with redirect_stdout(StringIO()) as said:  # where samples may go
+                self._runtime.preload_dlls(cuda=True, cudnn=True, directory="")
+            if said.getvalue():
+                _LOG.info("CUDA libraries for ONNX Runtime: %s", said.getvalue().strip())
 
-    def _opened(self, content: bytes, graph: GraphSpec) -> Session:
+    def _opened(self, content: bytes, graph: GraphSpec) -> OnnxSession:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -129,7 +161,11 @@ class OnnxBackend:
         disabled = None if graph.precision is Precision.FP32 else _FATAL_IN_HALF
         try:
             session = self._runtime.InferenceSession(
-                content, options, self._providers, disabled_optimizers=disabled
+                content,
+                options,
+                self._providers,
+                disabled_optimizers=disabled,
+                enable_fallback=0,  # its own way to the processor is silent, and prints
             )
         except Exception as error:
             raise self._failed("cannot load", graph, error) from error
@@ -149,9 +185,12 @@ class OnnxBackend:
 
     def _failed(self, what: str, graph: GraphSpec, error: Exception) -> BackendError:
         text = f"ONNX Runtime {self._runtime.__version__} {what} the {graph.stage.value} graph"
-        low = str(error).lower()
-        if "out of memory" in low or "failed to allocate memory" in low:
+        if _NO_ROOM.search(str(error)):
             return DeviceMemoryError(f"{text}, for want of memory: {error}")
+        if self.provider is OnnxProvider.CUDA and _LOST.search(str(error)):
+            return DeviceLostError(
+                f"{text}: the card answers nothing more to this process; restart it ({error})"
+            )
         return BackendError(f"{text}: {error}")
 
 
@@ -172,12 +211,18 @@ class OnnxSession:
         """See `Session.graph`."""
         return self._graph
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._session is None
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Session.run`."""
+        session = self._session
+        if session is None:
+            raise BackendError(f"{self._graph.stage.value} was used after it was closed")
         try:
-            arrays = self._session.run(self._outputs, dict(inputs))
-        except AttributeError as error:
-            raise BackendError(f"{self._graph.stage.value} was used after it was closed") from error
+            arrays = session.run(self._outputs, dict(inputs))
         except Exception as error:
             raise self._failed("failed in", self._graph, error) from error
         return dict(zip(self._outputs, arrays, strict=True))
