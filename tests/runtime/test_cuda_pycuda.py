@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol, TypeVar
 
@@ -105,7 +106,7 @@ class Pycuda(ModuleType):
                 pycuda.told(lambda: fake.stream_synchronize(self.handle))
 
             def __del__(self) -> None:
-                if hasattr(self, "handle"):
+                with suppress(AttributeError, CudaError):
                     fake.stream_destroy(self.handle)
 
         class Event:
@@ -125,7 +126,8 @@ class Pycuda(ModuleType):
                 return pycuda.told(lambda: fake.event_elapsed(event._event, self._event))
 
             def __del__(self) -> None:
-                fake.event_destroy(self._event)
+                with suppress(AttributeError, CudaError):
+                    fake.event_destroy(self._event)
 
         self.Device, self.Context, self.Stream, self.Event = Device, Context, Stream, Event
 
