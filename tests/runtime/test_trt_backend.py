@@ -296,9 +296,14 @@ def test_a_card_that_fills_up_is_warned_about_once(
 @pytest.mark.parametrize("name", ["CUDA_ERROR_OUT_OF_MEMORY", "CUDA_ERROR_UNKNOWN"])
 @pytest.mark.parametrize("isolation", list(Isolation))
 def test_a_failure_anywhere_leaves_nothing_behind(
-    with_plans: Callable[[str], Path], options: GpuOptions, isolation: Isolation, name: str
+    with_plans: Callable[[str], Path],
+    options: GpuOptions,
+    isolation: Isolation,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The n-th driver call fails, for n all over a sentence: one clear error or the same speech."""
+    monkeypatch.setattr("sambert_trt.runtime.voice._warm_frontend", lambda manifest: None)
     directory = with_plans("plain")
     lines = lines_of(directory, 1)
     expected = spoken(directory, None, lines)
@@ -310,7 +315,7 @@ def test_a_failure_anywhere_leaves_nothing_behind(
     backend.close()
     outcomes = set()
     rng = np.random.default_rng(0)
-    for n in (1, 2, 3, *sorted(rng.choice(np.arange(4, total), 30, replace=False))):
+    for n in (1, 2, 3, *sorted(rng.choice(np.arange(4, total), 15, replace=False))):
         backend, driver = fake_backend(chosen)
         driver.fail_at(int(n), name)
         said = ""
@@ -350,7 +355,8 @@ def test_a_closed_voice_is_not_spoken_with(
     directory = with_plans("plain")
     backend, driver = fake_backend(options)
     voice = open_voice(directory, backend=backend)
-    stream = voice.stream(symbols=lines_of(directory, 1), policy=SMALL_CHUNKS)
+    long = line_of(manifest_from_directory(directory), 80)
+    stream = voice.stream(symbols=long, policy=ChunkPolicy(2, 1.0, 2))
     next(stream)
     voice.close()
     with pytest.raises(SambertError):
