@@ -292,6 +292,8 @@ def _locked(path: Path) -> Iterator[None]:
         raise OutputError(
             f"another process has held {path} for {_LOCK_SECONDS:.0f} s: wait for it or stop it"
         ) from error
+    except NotImplementedError as error:
+        raise OutputError(f"{path.parent} is on a file system without locks: copy it") from error
 
 
 @contextmanager
