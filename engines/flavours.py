@@ -8,13 +8,13 @@ that of `tensorrt_lean` crashes the process later on.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from ctypes.util import find_library
 from dataclasses import dataclass
+from importlib.metadata import Distribution
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -170,10 +170,22 @@ def _problem(packages: _Packages, name: str, version: str | None) -> str:
 
 
 def _version(name: str) -> str | None:
-    """The version of the one distribution that holds a module."""
-    owners = set(importlib.metadata.packages_distributions().get(name, ()))
-    versions = {importlib.metadata.version(owner) for owner in owners}
+    """The version of the one distribution that holds a module.
+
+    Only TensorRT's own distributions beside the module are read: asking Python for the owners of
+    all modules takes half a second where many packages are.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        return None
+    beside = Path(spec.origin).parent.parent.glob("tensorrt*-info")
+    versions = {owner.version for path in beside if _holds(owner := Distribution.at(path), name)}
     return versions.pop() if len(versions) == 1 else None
+
+
+def _holds(owner: Distribution, name: str) -> bool:
+    listed = (owner.read_text("top_level.txt") or "").split()
+    return name in listed if listed else any(file.parts[0] == name for file in owner.files or ())
 
 
 def _on_the_system(library: str, version: str) -> bool:

@@ -15,14 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from sambert_trt.engines.engine import Flavour
 from sambert_trt.engines.errors import (
     BackendError,
     DeviceLostError,
-    EngineError,
     SambertError,
 )
-from sambert_trt.engines.flavours import default_flavour, installed_flavours, trt_module
+from sambert_trt.engines.flavours import default_flavour, trt_module
 from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.store import EngineStore, StoredEngine
@@ -67,7 +65,7 @@ class TrtBackend:
         options: how the card is used.
         driver: CUDA; None takes cuda-bindings.
         module: TensorRT's Python module; None imports that of the flavour.
-        version: the module's full version; None asks the installed package.
+        version: the module's full version; None asks the module.
         memory: None asks NVML.
 
     Raises:
@@ -88,8 +86,8 @@ class TrtBackend:
         self._driver = driver or _driver()
         self._check_device(options.device)
         self.flavour = options.flavour or default_flavour()
-        self.version = version or _version(self.flavour)
         self._api = TrtApi(trt_module(self.flavour) if module is None else module)
+        self.version = version or self._api.version
         self.target = self._driver.capability(options.device)
         self._shared = SharedSpace(self._driver, options.device)
         self._memory = memory or _nvml_memory(self._driver.device_bus(options.device))
@@ -451,10 +449,3 @@ def _nvml_memory(bus: str) -> CardMemory:
     except SambertError as error:
         _LOG.info("the card's memory cannot be watched: %s", error)
         return _UnknownMemory()
-
-
-def _version(flavour: Flavour) -> str:
-    for found in installed_flavours():
-        if found.flavour is flavour and found.version is not None:
-            return found.version
-    raise EngineError(f"no version of {flavour.value} is installed; see sambert-tts doctor")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import os
 import subprocess
 import sys
@@ -159,11 +159,12 @@ def test_two_packages_that_claim_the_module_are_a_reason(install: Install) -> No
 def test_metadata_that_cannot_be_read_is_a_reason_not_a_crash(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(*_: object) -> None:
         raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
 
     install("tensorrt_rtx_bindings", "1.7.1.116")
-    monkeypatch.setattr(importlib.metadata, "packages_distributions", broken)
+    monkeypatch.setattr(flavours.Distribution, "read_text", broken)
+    monkeypatch.setattr(flavours.Distribution, "at", broken)
     item = found(Flavour.RTX)
     assert not item.usable
     assert "tensorrt_rtx_bindings cannot be examined (UnicodeDecodeError" in item.reason
