@@ -4,8 +4,8 @@
 
 Requests wait in one queue. Its head alone opens engines, and closes those that are in its way: one
 at a time, so that what an engine takes can be measured. Whoever comes later passes only when its
-engine is open and stays clear of everybody before it. Knows neither CUDA nor TensorRT: an engine is
-something that opens at a cost and closes. Standard library only.
+engine is open and keeps nobody before it waiting any longer. Knows neither CUDA nor TensorRT: an
+engine is something that opens at a cost and closes. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -122,16 +123,31 @@ def footprint(costs: Collection[EngineCost], isolation: Isolation) -> int:
 def uses_ahead(history: Sequence[str], names: Sequence[str]) -> dict[str, int]:
     """How many leases from now each of `names` is expected to be used again.
 
-    The future is read from the past: what followed the last time the newest entry of `history` came
-    up. Engines that did not follow come after that, in the order of `names`, from the newest entry
-    on and around to itself. On a cycle this is exact, so keeping the nearest is optimal for engines
-    of one size (Belady 1966).
+    The future is read from the past: what followed the moment that was most like now. Engines that
+    did not follow come after that, in the order of `names`, from the newest entry of `history` on
+    and around to itself. On a cycle this is exact, so keeping the nearest is optimal for engines of
+    one size (Belady 1966).
     """
-    *past, current = history or ("",)
-    since = past[::-1].index(current) if current in past else 0
+    current = history[-1] if history else ""
     start = names.index(current) + 1 if current in names else 0
-    order = dict.fromkeys((*past[len(past) - since :], *names[start:], *names[:start]))
+    order = dict.fromkeys((*_followed(history), *names[start:], *names[:start]))
     return {name: ahead for ahead, name in enumerate((n for n in order if n in names), start=1)}
+
+
+def _followed(history: Sequence[str]) -> Sequence[str]:
+    """What came after the longest recurrence of how `history` ends, the latest one of that length.
+
+    A longer context tells the last chunk of a sentence from those before it.
+    """
+    letters = {name: chr(number) for number, name in enumerate(dict.fromkeys(history))}
+    text = "".join(letters[name] for name in history)
+
+    def end_before(size: int) -> int:
+        return text.rfind(text[-size:], 0, -1) + size
+
+    sizes = range(1, len(text))
+    longest = bisect_left(sizes, True, key=lambda size: end_before(size) < size)
+    return history[end_before(longest) : -1] if longest else ()
 
 
 class Engine(Protocol):
@@ -203,7 +219,7 @@ class ResidencyManager(Generic[Opened]):
 
     A thread holds one lease at a time, so threads that wait for memory wait only for threads that
     run. Requests are granted in the order they came, except that one whose engine is open passes
-    those that all fit beside it.
+    those that fit beside it and beside whoever else passed.
 
     Args:
         budget: how much engines may take.
@@ -228,6 +244,7 @@ class ResidencyManager(Generic[Opened]):
         self._handles: dict[str, EngineHandle[Opened]] = {}
         self._changed = threading.Condition()
         self._queue: list[_Request[Opened]] = []
+        self._passed: list[_Request[Opened]] = []
         self._history: deque[str] = deque(maxlen=_HISTORY)
         self._mine = threading.local()
         self._prefetcher: threading.Thread | None = None
@@ -356,6 +373,8 @@ class ResidencyManager(Generic[Opened]):
                     waited += time.perf_counter() - start
             if waited:
                 self._count("waited", handle, waited)
+            if self._queue[0] is not request:
+                self._passed.append(request)
             request.leased = True
             handle.leases += 1
             self._queue.remove(request)
@@ -366,8 +385,9 @@ class ResidencyManager(Generic[Opened]):
     def _leave(self, request: _Request[Opened]) -> None:
         """Ends a lease, or gives up a place in the queue."""
         with self._changed:
-            if request in self._queue:
-                self._queue.remove(request)
+            for line in (self._queue, self._passed):
+                if request in line:
+                    line.remove(request)
             if request.leased:
                 request.leased = False
                 request.handle.leases -= 1
@@ -377,13 +397,13 @@ class ResidencyManager(Generic[Opened]):
 
     def _open_for(self, request: _Request[Opened]) -> Opened | None:
         """The engine, where it is open and nobody before this request needs it gone."""
-        self._check_usable(request.handle)
-        if request.handle.state is not EngineState.OPEN:
+        handle = request.handle
+        self._check_usable(handle)
+        if handle.state is not EngineState.OPEN:
             return None
-        before = [r.handle for r in self._queue[: self._queue.index(request)]]
-        if before and self._victims(request.handle, before) is None:
-            return None
-        return request.handle.engine
+        before = self._queue[: self._queue.index(request)]
+        together = {handle, *(r.handle for r in (*before, *self._passed))}
+        return None if before and not self._fits(together, self._limit()) else handle.engine
 
     def _advanced(self, request: _Request[Opened]) -> bool:
         """Opens the engine where it is this request's turn; False where it has to wait.
@@ -398,12 +418,18 @@ class ResidencyManager(Generic[Opened]):
             self._check_usable(handle)
             self._open(handle, "opened")
             return True
-        if any(not h.idle for h in self._held()):
+        if any(self._may_yield(h) for h in self._held()):
             return False
         error = self._no_room(handle, self._held(), self._limit())
         # Others may have distorted what was measured: the next lease tries again.
         handle.cost = handle.registered_cost
         raise error
+
+    def _may_yield(self, handle: EngineHandle[Opened]) -> bool:
+        """Whether its room may come free without anybody asking for that."""
+        if handle.state is EngineState.OPEN:
+            return handle.leases > 0 and self.mode is not ResidencyMode.RESIDENT
+        return True
 
     def _note_use(self, handle: EngineHandle[Opened]) -> None:
         if handle.prefetched:
@@ -436,10 +462,9 @@ class ResidencyManager(Generic[Opened]):
     def _victims(
         self,
         wanted: EngineHandle[Opened],
-        beside: Collection[EngineHandle[Opened]] = (),
         limit: int | None = None,
     ) -> list[EngineHandle[Opened]] | None:
-        """The idle engines to close so that `wanted` fits, and `beside` at any time after.
+        """The idle engines to close so that this one fits.
 
         Those needed soonest are kept, as many as fit. On a cycle of engines of different sizes this
         opens about 1 % more than the best choice would.
@@ -448,8 +473,9 @@ class ResidencyManager(Generic[Opened]):
             Farthest next use first; None where closing all would not be enough.
         """
         limit = self._limit() if limit is None else limit
-        idle = [h for h in self._held() if self._may_evict(h) and h not in (wanted, *beside)]
-        kept = {wanted, *beside, *self._held()}.difference(idle)
+        evicts = self.mode is not ResidencyMode.RESIDENT
+        idle = [h for h in self._held() if h.idle and h is not wanted] if evicts else []
+        kept = {wanted, *self._held()}.difference(idle)
         if not self._fits(kept, limit):
             return None
         ahead, victims = self._uses_ahead(wanted), []
@@ -459,9 +485,6 @@ class ResidencyManager(Generic[Opened]):
             else:
                 victims.append(handle)
         return victims[::-1]
-
-    def _may_evict(self, handle: EngineHandle[Opened]) -> bool:
-        return handle.idle and self.mode is not ResidencyMode.RESIDENT
 
     def _fits(self, handles: Collection[EngineHandle[Opened]], limit: int) -> bool:
         alone = self.mode is not ResidencyMode.MINIMAL or len(handles) <= 1
@@ -478,7 +501,7 @@ class ResidencyManager(Generic[Opened]):
 
     def _made_room(self, handle: EngineHandle[Opened], limit: int | None = None) -> bool:
         """Closes idle engines until this one fits; False where that is not enough."""
-        while victims := self._victims(handle, limit=limit):
+        while victims := self._victims(handle, limit):
             self._close(victims[0], "evicted")
         return victims is not None
 
@@ -581,6 +604,8 @@ class ResidencyManager(Generic[Opened]):
     def _expected(self) -> EngineHandle[Opened] | None:
         """The engine to open ahead of its use: cold, with room, and nobody waits for anything."""
         if not self._prefetches or self._queue or self._closed or self._lost is not None:
+            return None
+        if all(h.state is not EngineState.COLD for h in self._handles.values()):
             return None
         ahead = uses_ahead([*self._history], [*self._handles])
         handle = self._handles[min(ahead, key=lambda name: ahead[name])]
