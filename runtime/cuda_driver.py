@@ -38,7 +38,7 @@ def driver_from_cuda_bindings() -> Driver:
     except Exception as error:
         raise BackendError(
             f"no NVIDIA driver was found ({error}): install it, or start the container with "
-            "--gpus all; without a card, speak with --backend onnx"
+            "--gpus all; without a card, speak with ONNX Runtime"
         ) from error
     if status:
         raise error_from_cuda(status.name, "cuInit")

@@ -1,8 +1,9 @@
 """The CUDA driver by way of pycuda, for those whose program already lives in it.
 
-Unverified on hardware. pycuda is imported only when a driver is asked for. It has no stream
-capture, so steps are queued one by one; it tells errors by NVIDIA's texts, not by name; and its
-objects free themselves, so they are kept here, by context, until they are destroyed.
+Unverified on hardware; pycuda 2026.1 itself was run over a libcuda without a card. pycuda is
+imported only when a driver is asked for. It has no stream capture, so steps are queued one by one;
+it tells errors by NVIDIA's texts, not by name; and its objects free themselves, so they are kept
+here, by context, until they are destroyed.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def driver_from_pycuda() -> Driver:
     except ImportError as error:
         raise BackendError(
             f"pycuda cannot be imported ({error}); install it with: pip install pycuda (it is "
-            "compiled then, which takes a CUDA toolkit), or take --cuda cuda-bindings"
+            "compiled then, which takes a CUDA toolkit), or use cuda-bindings"
         ) from error
     driver = PycudaDriver(api)
     driver.start()
