@@ -95,10 +95,13 @@ class VoiceManifest:
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """Every file the voice speaks with, besides the manifest."""
-        records = [*self.stages.values()]
-        for stages in self.variants.values():
-            records += stages.values()
-        return (self.styles, *(record.file for record in records))
+        variants = (record for stages in self.variants.values() for record in stages.values())
+        return (*self.essential_files, *(record.file for record in variants))
+
+    @property
+    def essential_files(self) -> tuple[FileRecord, ...]:
+        """The files without which there is no voice: all but those of other precisions."""
+        return (self.styles, *(record.file for record in self.stages.values()))
 
     def record(self, stage: Stage, precision: Precision) -> StageRecord:
         """A stage's graph in a precision.

@@ -36,6 +36,8 @@ _LOG = logging.getLogger(__name__)
 def manifest_from_directory(directory: Path) -> VoiceManifest:
     """Reads the manifest of a voice directory and checks that its files are there, in full size.
 
+    Graphs of other precisions are checked when they are used: without them the voice still speaks.
+
     Raises:
         VoiceMissingError: no such directory, no manifest in it, or a file is gone.
         SchemaError: the manifest cannot be read.
@@ -51,7 +53,7 @@ def manifest_from_directory(directory: Path) -> VoiceManifest:
     except (OSError, UnicodeDecodeError) as error:
         raise VoiceError(f"{path} cannot be read ({error}); export the voice again") from error
     manifest = manifest_from_json(text, str(path))
-    for record in manifest.files:
+    for record in manifest.essential_files:
         _checked_size(directory, record)
     return manifest
 

@@ -341,3 +341,11 @@ def test_a_voice_exported_meanwhile_is_left_alone(
         write_variants(voice, FP16, QUICK)
     assert manifest_from_directory(voice).name == "another"
     assert manifest_from_directory(voice).variants == {}
+
+
+def test_a_lost_half_graph_takes_nothing_from_the_voice(voice: Path) -> None:
+    write_variants(voice, Precision.FP16)
+    (voice / "onnx/postnet.fp16.onnx").unlink()
+    open_voice(voice, threads=1).close()
+    with pytest.raises(VoiceMissingError, match=r"postnet\.fp16\.onnx is missing"):
+        open_voice(voice, threads=1, precision=Precision.FP16)
