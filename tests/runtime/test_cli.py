@@ -18,8 +18,13 @@ import numpy as np
 import pytest
 import soundfile
 import voices
+from fake_gpu import fake_backend, fill_store
 
+from sambert_trt.engines.errors import BackendError
+from sambert_trt.engines.graphs import Precision, Stage
 from sambert_trt.runtime.cli import main
+from sambert_trt.runtime.gpu import GpuOptions
+from sambert_trt.runtime.trt_backend import TrtBackend
 from sambert_trt.runtime.voice import Voice
 
 Opened = Callable[[Path], Voice]
@@ -159,6 +164,14 @@ WRONG = [
     (["你好", "-o", "folder.wav"], "is a folder; name a file"),
     (["你好", "-o", "absent/a.wav"], "choose a writable place"),
     (["你好", "--trace", "folder.wav"], "is a folder; name a file"),
+    (["你好", "--precision", "fp16"], "make it with: sambert-calibrate VOICE --precision fp16"),
+    (["你好", "--device", "0"], "--device is for a card"),
+    (["你好", "--on-oom", "cpu"], "--on-oom is for a card: choose --backend cuda or tensorrt"),
+    (["你好", "--backend", "tensorrt", "--device", "-1"], "device -1"),
+    (["你好", "--backend", "tensorrt", "--memory-budget", "nan"], "--memory-budget nan"),
+    (["你好", "--backend", "tensorrt", "--memory-budget", "9", "--memory-reserve", "9"], "reserve"),
+    (["你好", "--backend", "tensorrt", "--on-oom", "gpu"], "needs one or both of smaller-chunk"),
+    (["你好", "--backend", "cuda", "--plans", "memory"], "--plans is for --backend tensorrt"),
 ]
 
 
@@ -191,6 +204,11 @@ def test_one_sentence_and_nothing_half_written(
         ["say", "你好"],
         ["say", "--voice"],
         ["say", "a", "--voice", "v", "--speed", "x"],
+        ["say", "a", "--voice", "v", "--backend", "gpu"],
+        ["say", "a", "--voice", "v", "--precision", "fp8"],
+        ["say", "a", "--voice", "v", "--residency", "lazy"],
+        ["say", "a", "--voice", "v", "--memory-budget", "8G"],
+        ["say", "a", "--voice", "v", "--device", "one"],
     ],
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,6 +222,93 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
 def test_a_voice_that_is_not_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "你好", "--voice", "absent"]) == 1
     assert "absent does not exist; export a voice there" in capsys.readouterr().err
+    assert leftovers() == []
+
+
+def test_a_memory_report_is_printed(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say(plain, "你好", "-q", "--memory-report") == 0
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.splitlines()
+    assert lines[0].startswith("ONNX Runtime ")
+    assert lines[1].split() == [
+        *("engine", "state", "context", "weights", "scratch", "buffers", "host", "copy", "opens")
+    ]
+    names = {line.split()[0] for line in lines[2:-2]}
+    assert names == {f"tiny-plain/{stage.value}" for stage in Stage}
+    assert lines[-2].startswith("held by engines ")
+    assert lines[-1] == "this process unknown, card unknown used of unknown"
+
+
+@pytest.mark.export
+def test_half_graphs_speak_where_somebody_made_them(
+    plain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sambert_trt.calibration.variants import write_variants
+
+    voice = Path(shutil.copytree(plain, "voice"))
+    write_variants(voice, Precision.FP16)
+    spoken = []
+    for precision in ("fp32", "fp16"):
+        assert say(voice, "今天天气真好", "--backend", "cpu", "--precision", precision) == 0
+        spoken.append(soundfile.read("a.wav")[0])
+    assert capsys.readouterr().err == ""
+    assert spoken[0].shape == spoken[1].shape
+    assert 0 < np.abs(spoken[0] - spoken[1]).max() < 0.05
+
+
+def test_speech_from_a_card_and_who_holds_it(
+    plain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The options, the backend and the report, all but for the card."""
+    drivers = []
+
+    def on_fake_card(options: GpuOptions) -> TrtBackend:
+        backend, driver = fake_backend(options)
+        drivers.append(driver)
+        return backend
+
+    voice = Path(shutil.copytree(plain, "v"))
+    fill_store(voice)
+    assert say(voice, "今天天气真好", "-q") == 0
+    expected, _ = soundfile.read("a.wav")
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(Path("cache").absolute()))
+    monkeypatch.setattr("sambert_trt.runtime.trt_backend.TrtBackend", on_fake_card)
+    card = [
+        "--backend",
+        "tensorrt",
+        "--isolation",
+        "shared",
+        "--memory-budget",
+        "900",
+        "--no-prefetch",
+    ]
+    assert say(voice, "今天天气真好", "-q", *card, "--on-oom", "cpu", "--memory-report") == 0
+    found, _ = soundfile.read("a.wav")
+    assert np.abs(found - expected).max() < 1e-4
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "TensorRT (rtx 1.7.1.116) on sm_86: isolation shared, mode on_demand"
+    assert len(lines) == 2 + len(Stage) + 3
+    assert " of 644 MB" in lines[-3]
+    assert "this process unknown" not in lines[-2]
+    assert f"opened {len(Stage)}" in lines[-1]
+    (driver,) = drivers
+    driver.assert_clean()
+
+
+def test_a_machine_without_a_card_says_so(
+    plain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever it lacks: one sentence, and no speech from the processor that nobody asked for."""
+
+    def nothing(*_: object) -> None:
+        raise BackendError("no NVIDIA driver here")
+
+    monkeypatch.setattr("sambert_trt.runtime.trt_backend.TrtBackend", nothing)
+    for flags in ([], ["--on-oom", "smaller-chunk,cpu"]):
+        assert say(plain, "你好", "--backend", "tensorrt", *flags) == 1
+        assert capsys.readouterr().err == "sambert-tts: no NVIDIA driver here\n"
     assert leftovers() == []
 
 
