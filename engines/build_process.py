@@ -6,6 +6,7 @@ Importing this imports no TensorRT. Standard library only.
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -65,6 +66,7 @@ class BuildProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
+                env=_environment(),
                 start_new_session=True,
                 encoding="utf-8",
             )
@@ -160,6 +162,14 @@ class BuildProcess:
             files.insert(0, Path(self._request["jobs"][self._job]["log"]))
         lines = [line for file in files for line in _tail(file)]
         return "".join(f"\n  {line}" for line in lines)
+
+
+def _environment() -> dict[str, str]:
+    """This process's, with the places of modules as seen from any folder."""
+    found = dict(os.environ)
+    if places := found.get("PYTHONPATH"):
+        found["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, places.split(os.pathsep)))
+    return found
 
 
 def _signal_name(number: int) -> str:

@@ -23,6 +23,7 @@ from .build_process import BuildCrashError, BuildProcess
 from .engine import EngineRecord, EngineSpec
 from .errors import OutputError
 from .graphs import GraphSpec, Stage
+from .private import opened_folder
 from .store import EngineStore, StoredEngine
 
 __all__ = [
@@ -47,6 +48,7 @@ _SECONDS: Mapping[Stage, float] = {
 """Seconds per stage of a full-size voice on one core: what an estimate begins with."""
 
 _BLOCK = 1 << 20
+_TURING = "for Turing (SM75): FP32"
 
 
 @dataclass(frozen=True)
@@ -302,15 +304,23 @@ def _failure(order: BuildOrder, message: str, log: BuildLog) -> str:
             f"{order.name} needs a larger workspace than {given:,} bytes: build it with a larger "
             "--workspace, or 0 for any"
         )
+    if any(_TURING in error for error in log.errors):
+        return (
+            f"{order.name} cannot be built for sm_75: TensorRT for RTX multiplies no fp32 matrices "
+            "on Turing cards; build it with --precision fp16, which they have, or without sm_75"
+        )
     said = f" ({'; '.join(log.errors[-2:])})" if log.errors else ""
     return f"{order.name}: {message}{said}"
 
 
 def _check_writable(store: EngineStore) -> None:
-    """Finds out before the build whether its plans can be stored."""
+    """Finds out before the build whether its plans can be stored, and privately."""
     try:
         store.directory.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=store.directory):
+        with (
+            opened_folder(store.directory.resolve(), None),
+            tempfile.TemporaryFile(dir=store.directory),
+        ):
             pass
     except OSError as error:
         raise OutputError(

@@ -191,6 +191,14 @@ def test_a_broken_graph_fails_alone_and_in_words(voice: Path) -> None:
     ]
 
 
+def test_turing_cards_take_no_fp32_matrices_and_are_said_so(voice: Path) -> None:
+    stages = (Stage.MEMORY_KV, Stage.VOCODER)
+    matrix, convolutions = built(voice, stages=stages, targets=("t4", "sm_89"))
+    assert (matrix.status, convolutions.status) == ("failed", "built")
+    assert "memory_kv (fp32) cannot be built for sm_75" in matrix.reason
+    assert "--precision fp16" in matrix.reason
+
+
 def test_a_workspace_that_is_too_small(voice: Path) -> None:
     (result,) = built(voice, stages=(Stage.VOCODER,), workspace=1 << 20)
     assert result.status == "failed"
@@ -263,6 +271,18 @@ def test_plans_that_cannot_be_stored_are_not_built(
     with pytest.raises(OutputError, match="plans cannot be stored in "):
         list(build_engines(orders))
     assert (voice / ENGINES).read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_a_store_that_others_may_write_is_refused_before_the_build(
+    voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = build_orders(voice, OPTIONS)
+    (voice / ENGINES).mkdir()
+    (voice / ENGINES).chmod(0o777)
+    monkeypatch.setattr(build_process, "_COMMAND", ("not started",))
+    with pytest.raises(EngineError, match="may be written by others"):
+        list(build_engines(orders))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals end processes on POSIX")

@@ -202,6 +202,14 @@ def test_a_decoder_step_of_a_fixed_window_is_few_kernels(
     assert record.spec.profile == window
 
 
+@pytest.mark.parametrize("target", ["sm_75", "sm_80", "sm_120", "sm_121"])
+def test_half_precision_is_built_for_every_generation(directory: Directory, target: str) -> None:
+    options = BuildOptions(targets=(target,), precisions=(FP16,))
+    results = list(build_engines(build_orders(directory("nsf", FP16), options)))
+    assert [result.reason for result in results if result.engine is None] == []
+    assert len(results) == len(Stage)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "precision"), STOCK)
 def test_a_full_size_voice_stays_within_its_plans(
