@@ -1,6 +1,7 @@
 """sambert-tts: say, stream, voices, info and doctor.
 
-Exit codes: 0 done; 1 something failed (one sentence on standard error); 2 wrong usage; 130 Ctrl-C.
+Exit codes: 0 done; 1 something failed (one sentence on standard error); 2 wrong usage; 3 the card
+was lost to this process, and a new one may reach it again; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from sambert_trt.engines.errors import InputError, SambertError
+from sambert_trt.engines.errors import DeviceLostError, InputError, SambertError
 
 if TYPE_CHECKING:
     from .audio import AudioChunk, AudioWriter
@@ -60,6 +61,8 @@ def command() -> NoReturn:
 def _run(options: argparse.Namespace) -> int:
     try:
         code: int = options.run(options)
+    except DeviceLostError as error:
+        return _fail(str(error), 3)
     except SambertError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:

@@ -28,6 +28,7 @@ from sambert_trt.engines.errors import (
 from sambert_trt.engines.graphs import AxisRange, Precision, Stage
 from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
+from sambert_trt.runtime.cli import main
 from sambert_trt.runtime.gpu import GpuOptions, PlanCopies
 from sambert_trt.runtime.residency import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.stream import ChunkPolicy
@@ -405,3 +406,14 @@ def test_the_flavour_decides_which_plans_run(
     with pytest.raises(EngineMissingError, match="flavour: rtx built, lean is here"):
         open_voice(with_plans("plain"), backend=backend)
     backend.close()
+
+
+def test_a_command_that_lost_its_card_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(options: object) -> None:
+        raise DeviceLostError("the card answers nothing more to this process; restart it")
+
+    monkeypatch.setattr("sambert_trt.runtime.backends.backend_from_options", lost)
+    assert main(["say", "好", "--voice", "anywhere", "--backend", "tensorrt"]) == 3
+    assert "restart it" in capsys.readouterr().err
