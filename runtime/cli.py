@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "main"]
 
 _BLOCK = 1 << 16
+_LOST = 3
 READER = "sambert-tts-text"
 
 
@@ -61,10 +62,8 @@ def command() -> NoReturn:
 def _run(options: argparse.Namespace) -> int:
     try:
         code: int = options.run(options)
-    except DeviceLostError as error:
-        return _fail(str(error), 3)
     except SambertError as error:
-        return _fail(str(error), 1)
+        return _fail(str(error), _LOST if isinstance(error, DeviceLostError) else 1)
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was left half-written", 130)
     except BrokenPipeError:
