@@ -91,7 +91,9 @@ def watched(card: Card) -> Iterator[Watch]:
 
 
 def _ask(card: Card, watch: Watch) -> None:
-    watch.least = min(watch.least, card.free())
+    free = None if card.memory is None else card.memory.free()
+    if free is not None:
+        watch.least = min(watch.least, free)
     if watch.samples % 16 == 0:  # NVML lists every process for this: slower by far
         process = card.process()
         if process is not None:

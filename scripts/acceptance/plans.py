@@ -23,7 +23,7 @@ from sambert_trt.engines.errors import (
 from sambert_trt.engines.flavours import default_flavour, installed_flavours, trt_module
 from sambert_trt.engines.graphs import Precision, Stage
 from sambert_trt.engines.manifest import VoiceManifest
-from sambert_trt.engines.targets import RTX_TARGETS
+from sambert_trt.engines.targets import CURRENT, RTX_TARGETS
 from sambert_trt.engines.voice import manifest_from_directory
 from sambert_trt.runtime import GpuOptions, backend_from_name
 
@@ -91,9 +91,12 @@ def prepare_plans(card: Card, result: Result, *, wanted: Sequence[Precision], bu
         raise NotRunError(
             f"TensorRT for RTX has no plans for {target}: it knows {', '.join(RTX_TARGETS)}"
         )
+    if card.flavour is Flavour.RTX and target == "sm_75" and Precision.FP16 in wanted:
+        wanted = tuple(precision for precision in wanted if precision is not Precision.FP32)
+        result.notes.append("fp32: TensorRT for RTX multiplies no fp32 matrices on this card")
     if build:
         _build(card, result, target, wanted)
-    problems = {precision: _missing(card, precision) for precision in wanted}
+    problems = {p: next(iter(_missing(card, p).values()), "") for p in wanted}
     result.notes += [f"{p.value}: {problem}" for p, problem in problems.items() if problem]
     card.precisions = tuple(p for p, problem in problems.items() if not problem)
     if not card.precisions:
@@ -105,11 +108,16 @@ def prepare_plans(card: Card, result: Result, *, wanted: Sequence[Precision], bu
     )
 
 
-def _missing(card: Card, precision: Precision) -> str:
-    """What no plan is there for; empty where all stages have one."""
+def _missing(card: Card, precision: Precision) -> dict[Stage, str]:
+    """The stages without a plan for this card, and the error that says so."""
+    problems = {stage: _problem(card, stage, precision) for stage in Stage}
+    return {stage: problem for stage, problem in problems.items() if problem}
+
+
+def _problem(card: Card, stage: Stage, precision: Precision) -> str:
+    """Why a stage has no plan; empty where it has one."""
     try:
-        for stage in Stage:
-            stored_stage(card, stage, precision)
+        stored_stage(card, stage, precision)
     except EngineMissingError as error:
         return str(error)
     return ""
@@ -164,17 +172,21 @@ def _lacking(manifest: VoiceManifest, precision: Precision) -> str | None:
 
 
 def _build(card: Card, result: Result, target: str, wanted: Sequence[Precision]) -> None:
-    """Builds what is missing for this card."""
-    orders = build_orders(card.voice, _options(card, target, tuple(wanted)))
-    rows: list[list[Cell]] = []
+    """Builds what is missing for this card, and nothing that is there under another key."""
     built: list[BuildResult] = []
-    for order in build_engines(orders, lambda p: card.say(f"plans: {p.order.name}, {p.phase}")):
-        built.append(order)
-        rows.append(_row(order))
-    result.table("plans", ("stage", "precision", "", "MB", "scratch MB", "kernels", "s"), rows)
+    for precision in wanted:
+        stages = tuple(_missing(card, precision))
+        if stages:
+            orders = build_orders(card.voice, _options(card, target, precision, stages))
+            built += build_engines(orders, lambda p: card.say(f"plans: {p.order.name}, {p.phase}"))
+    if not built:
+        result.notes.append("every plan was there")
+        return
+    columns = ("stage", "precision", "", "MB", "scratch MB", "kernels", "s")
+    result.table("plans that were missing", columns, [_row(item) for item in built])
     failed = [item for item in built if item.engine is None]
     result.check(
-        "every plan is built or was there",
+        "every missing plan was built",
         not failed,
         f"{len(built) - len(failed)} of {len(built)}{''.join(f'; {x.reason}' for x in failed)}",
     )
@@ -191,11 +203,13 @@ def _row(item: BuildResult) -> list[Cell]:
 
 
 def _options(
-    card: Card, target: str, precisions: tuple[Precision, ...], stages: tuple[Stage, ...] = ()
+    card: Card, target: str, precision: Precision, stages: tuple[Stage, ...]
 ) -> BuildOptions:
+    """TensorRT proper builds for the card at hand alone, whatever its name is."""
+    if card.flavour is Flavour.RTX:
+        return BuildOptions(Flavour.RTX, (target,), (precision,), stages)
     lean = card.flavour is Flavour.LEAN
-    flavour = Flavour.TENSORRT if lean else card.flavour
-    return BuildOptions(flavour, (target,), precisions, stages, lean=lean)
+    return BuildOptions(Flavour.TENSORRT, (CURRENT,), (precision,), stages, lean=lean)
 
 
 def _foreign_plan(card: Card) -> ForeignPlan:
@@ -210,11 +224,10 @@ def _foreign_plan(card: Card) -> ForeignPlan:
     target = _OTHER.get(own, "sm_120")
     with tempfile.TemporaryDirectory() as folder:
         voice = Path(folder) / "voice"
-        record = card.manifest.record(Stage.MEMORY_KV, card.precisions[0])
-        (voice / record.file.path).parent.mkdir(parents=True)
-        for name in ("voice.json", record.file.path):
+        for name in ("voice.json", *(file.path for file in card.manifest.files)):
+            (voice / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(card.voice / name, voice / name)
-        options = _options(card, target, card.precisions[:1], (Stage.MEMORY_KV,))
+        options = _options(card, target, card.precisions[0], (Stage.MEMORY_KV,))
         for result in build_engines(build_orders(voice, options)):
             if result.engine is None:
                 raise BackendError(result.reason)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 
-from sambert_trt.runtime import STREAMING, Voice, backend_from_name
+from sambert_trt.engines.errors import BackendError
+from sambert_trt.runtime import Voice, backend_from_name
 from sambert_trt.runtime.voice import open_voice
 
 from .card import Card
 from .parity import speech_gap
 from .peaks import Watch, watched
-from .results import Result, middle, quantile
+from .results import NotRunError, Result, middle, quantile
+from .speed import TEN_SECONDS, first_audio, ten_seconds
 from .tolerances import TF32
 from .words import Words
 
@@ -25,9 +26,13 @@ def try_onnx_cuda(card: Card, result: Result) -> None:
     """Speaks with the CUDA provider: the same speech, how fast, and what it takes of the card."""
     words, before = Words(card.manifest), card.free()
     sentence = words.sentence()
+    try:
+        made = card.onnx_cuda()
+    except BackendError as error:
+        raise NotRunError(str(error)) from error
     expected = _expected(card, sentence)
     with (
-        closing(card.onnx_cuda()) as backend,
+        closing(made) as backend,
         watched(card) as watch,
         open_voice(card.voice, backend=backend, threads=card.threads) as voice,
     ):
@@ -74,27 +79,18 @@ def _compare(result: Result, found: dict[str, Any], expected: dict[str, Any]) ->
 
 
 def _time(card: Card, result: Result, voice: Voice, words: Words) -> None:
-    sentence, lines = words.sentence(), words.text()
     first, ten = list[float](), list[float]()
     for turn in range(card.counts.rounds + 1):
-        start = time.perf_counter()
-        stream = voice.stream(symbols=sentence, policy=STREAMING)
-        next(iter(stream))
-        first.append(1e3 * (time.perf_counter() - start))
-        for _ in stream:
-            pass
-        start = time.perf_counter()
-        audio = voice.say(symbols=lines)
-        ten.append(1e4 * (time.perf_counter() - start) / max(audio.seconds, 1e-3))
-        if not turn:
-            first.clear()
-            ten.clear()
+        both = first_audio(voice, words.phrase()), ten_seconds(voice, words.passage(4))
+        if turn:
+            first.append(both[0])
+            ten.append(both[1])
     result.numbers |= {
         "first_audio_ms": middle(first),
         "first_audio_p95_ms": quantile(first, 0.95),
         "ten_seconds_ms": middle(ten),
         "ten_seconds_p95_ms": quantile(ten, 0.95),
-        "real_time_factor": middle(ten) / 1e4,
+        "real_time_factor": middle(ten) / 1e3 / TEN_SECONDS,
     }
 
 

@@ -111,8 +111,8 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         data = dataclasses.asdict(self)
-        data["status"] = self.status.value
-        return data
+        found: dict[str, Any] = data.pop("result")
+        return {**data, "status": self.status.value, **found}
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from bench import SENTENCE, TEXT
@@ -17,11 +18,19 @@ from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.runtime.text import MandarinFrontend
 from sambert_trt.runtime.text.symbols import fields_from_units
 
-__all__ = ["Words"]
+__all__ = ["Phrase", "Words"]
 
 _RESERVED = ("_", "~", "[MASK]")
 _USUAL = 46
 _SHORT = (4, 14)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Something to say: `voice.say(phrase.text, symbols=phrase.symbols)`; one of them is None."""
+
+    text: str | None = None
+    symbols: str | None = None
 
 
 class Words:
@@ -47,6 +56,18 @@ class Words:
             return self._random_line(_USUAL, 0)
         return self._joined(self._symbols_of(SENTENCE))
 
+    def phrase(self) -> Phrase:
+        """The usual sentence as users give it: as text, where that can be read."""
+        if self._frontend is None:
+            return Phrase(symbols=self.sentence())
+        return Phrase(text=SENTENCE)
+
+    def passage(self, sentences: int) -> Phrase:
+        """The first so many of eight sentences, likewise."""
+        if self._frontend is None:
+            return Phrase(symbols="\n".join(self.text(sentences)))
+        return Phrase(text="".join(_sentences()[:sentences]))
+
     def short(self, count: int, seed: int = 0) -> list[str]:
         """So many different short sentences."""
         if self._frontend is None:
@@ -60,8 +81,7 @@ class Words:
         if self._frontend is None:
             lines = [self._random_line(_USUAL, seed) for seed in range(8)]
         else:
-            parts = [part + "。" for part in TEXT.split("。") if part]
-            lines = [self._joined(self._symbols_of(part)) for part in parts]
+            lines = [self._joined(self._symbols_of(part)) for part in _sentences()]
         return list(itertools.islice(itertools.cycle(lines), sentences))
 
     def _symbols_of(self, text: str) -> list[tuple[str, ...]]:
@@ -78,6 +98,10 @@ class Words:
     def _joined(self, rows: Sequence[tuple[str, ...]]) -> str:
         style = (self._manifest.default_emotion, self._manifest.default_speaker)
         return " ".join("{" + "$".join((*row, *style)) + "}" for row in rows)
+
+
+def _sentences() -> list[str]:
+    return [part + "。" for part in TEXT.split("。") if part]
 
 
 def _frontend(manifest: VoiceManifest) -> MandarinFrontend | None:
