@@ -177,8 +177,15 @@ class EngineHandle(Generic[Opened]):
         engine: while it is open.
     """
 
-    def __init__(self, name: str, cost: EngineCost, opener: Callable[[], Opened]) -> None:
+    def __init__(
+        self,
+        name: str,
+        cost: EngineCost,
+        opener: Callable[[], Opened],
+        place: tuple[str, int] = ("", 0),
+    ) -> None:
         self.name, self.cost, self.registered_cost, self.opener = name, cost, cost, opener
+        self.place = place
         self.state = EngineState.COLD
         self.leases = self.opens = 0
         self.prefetched = self.failed = self.retired = False
@@ -255,7 +262,7 @@ class ResidencyManager(Generic[Opened]):
 
     @property
     def handles(self) -> tuple[EngineHandle[Opened], ...]:
-        """The engines, in the order they were registered."""
+        """The engines, by place."""
         with self._changed:
             return tuple(self._handles.values())
 
@@ -271,20 +278,26 @@ class ResidencyManager(Generic[Opened]):
         return self._closed
 
     def register(
-        self, name: str, cost: EngineCost, opener: Callable[[], Opened]
+        self,
+        name: str,
+        cost: EngineCost,
+        opener: Callable[[], Opened],
+        place: tuple[str, int] = ("", 0),
     ) -> EngineHandle[Opened]:
         """Takes an engine on, cold.
 
         Args:
-            name: unique; stages in the order a sentence meets them.
+            name: unique.
             cost: what it will take, by the record of its build.
             opener: opens it; gives back what it took when it raises.
+            place: whose it is, and which of theirs, in the order of use; engines of one place
+                follow each other as they were registered.
 
         Raises:
             DeviceMemoryError: it cannot fit even alone, or, in mode RESIDENT, beside the others.
             BackendError: the name is taken, or the manager is closed.
         """
-        handle = EngineHandle(name, cost, opener)
+        handle = EngineHandle(name, cost, opener, place)
         with self._changed:
             self._check_usable()
             if name in self._handles:
@@ -292,7 +305,8 @@ class ResidencyManager(Generic[Opened]):
             beside = [*self._handles.values()] if self.mode is ResidencyMode.RESIDENT else []
             if self._footprint([*beside, handle]) > self.budget.limit:
                 raise self._no_room(handle, beside, self.budget.limit)
-            self._handles[name] = handle
+            ordered = sorted((*self._handles.values(), handle), key=lambda h: h.place)
+            self._handles = {h.name: h for h in ordered}
         return handle
 
     def unregister(self, handle: EngineHandle[Opened]) -> None:

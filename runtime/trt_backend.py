@@ -130,7 +130,12 @@ class TrtBackend:
             max(entry.record.scratch_bytes, entry.record.activation_bytes, 0),
             Layout(graph).size,
         )
-        handle = self._manager.register(name, cost, partial(self._engine, name, graph, plan, cost))
+        handle = self._manager.register(
+            name,
+            cost,
+            partial(self._engine, name, graph, plan, cost),
+            (str(directory), [*Stage].index(record.graph.stage)),
+        )
         with self._lock:
             self._plans[name] = plan
         session = TrtSession(self._manager, handle, graph, partial(self._forget, name))

@@ -129,7 +129,9 @@ def test_engines_stay_cold_until_a_sentence_reaches_them(
     directory = with_plans("plain")
     backend, driver = fake_backend(options)
     with open_voice(directory, backend=backend, threads=1) as voice:
-        assert {engine.state for engine in backend.memory_report().engines} == {"cold"}
+        engines = backend.memory_report().engines
+        assert [engine.name.partition("/")[2] for engine in engines] == [s.value for s in Stage]
+        assert {engine.state for engine in engines} == {"cold"}
         assert driver.used_by_us() == 0
         voice.say(symbols=lines_of(directory, 1))
         report = backend.memory_report()
