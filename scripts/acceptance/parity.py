@@ -17,7 +17,7 @@ from sambert_trt.runtime.voice import open_voice
 
 from .card import Card
 from .results import Cell, Result
-from .tolerances import CHUNKS, RUNS, SPEECH, STEPS, Tolerance
+from .tolerances import CHUNKS, MELS, RUNS, STEPS, WAVES, Tolerance
 from .traffic import Gap, Gaps, RecordingBackend, Traffic, replayed
 from .words import Words
 
@@ -26,7 +26,7 @@ __all__ = ["compare_speech", "compare_stages", "speech_gap"]
 Trace = dict[str, NDArray[Any]]
 _GAPS = ("stage", "tensor", "largest difference", "of the largest", "dB", "allowed")
 _SMALL = ChunkPolicy(first=6, growth=1.5, most=20)
-_SHORTER_MOST = 0.05
+_TIPPED_MOST = 0.05
 """Share of symbols whose duration rounding may tip over by one frame below fp32."""
 
 
@@ -203,12 +203,11 @@ def _check_same(
             f"{name}: durations differ, so mel and wave cannot be compared frame by frame"
         )
         return
-    tolerance = SPEECH[precision]
     _check_gaps(
         result,
         f"{name}: mel is ONNX Runtime's",
         {"mel": speech_gap(found["0/mel_final"], expected["0/mel_final"])},
-        tolerance,
+        MELS[precision],
     )
     if card.manifest.f0 is not None and precision is not Precision.FP32:
         result.notes.append(
@@ -216,7 +215,7 @@ def _check_same(
         )
         return
     wave = speech_gap(found["wav"], expected["wav"])
-    _check_gaps(result, f"{name}: the wave is ONNX Runtime's", {"wave": wave}, tolerance)
+    _check_gaps(result, f"{name}: the wave is ONNX Runtime's", {"wave": wave}, WAVES[precision])
 
 
 def _check_durations(
@@ -230,7 +229,7 @@ def _check_durations(
     gaps = np.abs(ours.astype(np.int64) - theirs)
     different = int((gaps > 0).sum())
     exact = precision is Precision.FP32
-    allowed = 0 if exact else max(1, int(_SHORTER_MOST * len(gaps)))
+    allowed = 0 if exact else max(1, int(_TIPPED_MOST * len(gaps)))
     result.check(
         f"{name}: durations {'are' if exact else 'are nearly'} ONNX Runtime's",
         different <= allowed and int(gaps.max(initial=0)) <= (0 if exact else 1),

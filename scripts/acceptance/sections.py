@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from sambert_trt.engines.errors import SambertError
+from sambert_trt.engines.errors import DeviceLostError, SambertError
 
 from .bare import copy_and_count, make_contexts, record_graphs
 from .card import Card
@@ -136,6 +136,9 @@ def _run(card: Card, section: Section, outcome: Outcome) -> None:
     except KeyboardInterrupt:
         outcome.status, outcome.reason = Status.INTERRUPTED, "interrupted"
         raise
+    except DeviceLostError as error:
+        outcome.status, outcome.reason = Status.FAILED, str(error)
+        card.absent = f"the card was lost in the section {section.name}; run the rest with --only"
     except Exception as error:
         outcome.status = Status.FAILED
         kind = "" if isinstance(error, SambertError) else f"{type(error).__name__}: "

@@ -244,9 +244,9 @@ def _extend(steps: StepRun, graph: GraphSpec, window: Mapping[str, int], count: 
     name = SLIDING.get(graph.stage)
     if name is None:
         return
-    width = int(graph.input(name).shape[-1])
-    rng = np.random.default_rng(1)
-    steps.extend((0.3 * rng.standard_normal((count + window["window"], width))).astype(np.float32))
+    tensor, rng = graph.input(name), np.random.default_rng(1)
+    rows = rng.standard_normal((count + window["window"], int(tensor.shape[-1])))
+    steps.extend((0.3 * rows).astype(tensor.dtype))
 
 
 # speech

@@ -364,6 +364,34 @@ def test_a_provider_that_is_absent_is_not_run(acceptance: Modules, card_of: Make
     assert "no CUDA provider" in outcome.reason
 
 
+@pytest.mark.export
+@pytest.mark.parametrize("name", ["parity", "streaming", "step", "speech"])
+def test_half_precision_is_compared_with_fp32_within_what_halves_cost(
+    acceptance: Modules, card_of: Maker, voice: Path, tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip("onnx", reason="half-precision graphs are made with onnx")
+    from sambert_trt.calibration.variants import write_variants
+
+    directory = Path(shutil.copytree(voice, tmp_path / "half"))
+    write_variants(directory, Precision.FP16)
+    fill_store(directory, Precision.FP16)
+    driver = FakeDriver()
+    card = card_of(driver, voice=directory, precisions=(Precision.FP16, Precision.FP32))
+    outcome = outcome_of(acceptance, card, name)
+    assert (outcome.status.value, outcome.reason) == ("passed", "")
+    driver.assert_clean()
+
+
+def test_after_the_card_is_lost_nothing_else_is_tried(acceptance: Modules, card_of: Maker) -> None:
+    driver = FakeDriver()
+    driver.fail_at(1, "CUDA_ERROR_ILLEGAL_ADDRESS", "stream_synchronize")
+    card = card_of(driver)
+    outcomes = {o.name: o for o in acceptance["sections"].run_sections(card, ["step", "cycles"])}
+    assert outcomes["step"].status.value == "failed"
+    assert "CUDA_ERROR_ILLEGAL_ADDRESS" in outcomes["step"].reason
+    assert outcomes["cycles"].reason.startswith("the card was lost in the section step")
+
+
 # the report
 
 
