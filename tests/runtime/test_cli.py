@@ -244,6 +244,7 @@ def test_a_memory_report_is_printed(plain: Path, capsys: pytest.CaptureFixture[s
 def test_half_graphs_speak_where_somebody_made_them(
     plain: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    pytest.importorskip("onnx", reason="graphs are converted with onnx")
     from sambert_trt.calibration.variants import write_variants
 
     voice = Path(shutil.copytree(plain, "voice"))
@@ -261,6 +262,7 @@ def test_speech_from_a_card_and_who_holds_it(
     plain: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The options, the backend and the report, all but for the card."""
+    pytest.importorskip("filelock", reason="storing plans needs filelock")
     drivers = []
 
     def on_fake_card(options: GpuOptions) -> TrtBackend:

@@ -343,6 +343,7 @@ def test_closing_closes_both(tiny_voice: Directory) -> None:
 @pytest.fixture(scope="module")
 def with_plans(tiny_voice: Directory, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the plain tiny voice with a fake plan for every stage."""
+    pytest.importorskip("filelock", reason="storing plans needs filelock")
     directory = tmp_path_factory.mktemp("full") / "plain"
     shutil.copytree(tiny_voice("plain"), directory)
     fill_store(directory)
@@ -646,6 +647,7 @@ def test_half_state_goes_on_in_fp32(
     tiny_voice: Directory, tmp_path: Path, options: GpuOptions
 ) -> None:
     """On the card the state is float16; on the processor the fp32 graph goes on with it."""
+    pytest.importorskip("onnx", reason="graphs are converted with onnx")
     from sambert_trt.calibration.variants import write_variants
 
     directory = Path(shutil.copytree(tiny_voice("plain"), tmp_path / "voice"))
