@@ -1,6 +1,8 @@
 """How far a card's results may be from ONNX Runtime's in fp32, and why. Standard library only.
 
-No card was at hand when these were set. A first report from one may show that they can be tighter.
+No card was at hand when these were set. Those of fp16 are about ten times what ONNX Runtime's fp16
+graphs of a trained voice differ by on a processor, which computes much of them in float32 (stages
+5e-4 to 7e-3 and 54 to 73 dB, free-running steps 49 dB, mel 53 dB, wave 36 dB).
 """
 
 from __future__ import annotations
@@ -44,21 +46,21 @@ _INT8 = "int8 rounds to 4e-3 of the largest value, layer after layer"
 
 RUNS: Mapping[Precision, Tolerance] = {
     Precision.FP32: Tolerance(1e-4, 80, _FP32),
-    Precision.FP16: Tolerance(5e-2, 35, _FP16),
+    Precision.FP16: Tolerance(3e-2, 40, _FP16),
     Precision.INT8: Tolerance(0.5, 15, _INT8),
 }
 """One run of a stage on the same inputs."""
 
 STEPS: Mapping[Precision, Tolerance] = {
     Precision.FP32: Tolerance(1e-3, 60, f"{_FP32}; each step goes on from the last one's rounding"),
-    Precision.FP16: Tolerance(0.1, 30, f"{_FP16}, and the state that goes from step to step"),
+    Precision.FP16: Tolerance(5e-2, 35, f"{_FP16}, and the state that goes from step to step"),
     Precision.INT8: Tolerance(1.0, 10, f"{_INT8}; each step goes on from the last one's rounding"),
 }
 """Hundreds of steps that run freely, their state on the card."""
 
 CHUNKS: Mapping[Precision, Tolerance] = {
     Precision.FP32: Tolerance(1e-3, 60, "other shapes may take other kernels: float32 rounding"),
-    Precision.FP16: Tolerance(0.1, 30, "other shapes may take other kernels: float16 rounding"),
+    Precision.FP16: Tolerance(5e-2, 35, "other shapes may take other kernels: float16 rounding"),
     Precision.INT8: Tolerance(0.3, 20, "other shapes may take other kernels: int8 rounding"),
 }
 """Speech in chunks, and the same speech whole, both from the card."""
@@ -66,7 +68,7 @@ CHUNKS: Mapping[Precision, Tolerance] = {
 MELS: Mapping[Precision, Tolerance] = {
     Precision.FP32: Tolerance(1e-2, 60, f"{_FP32}; six stages follow each other"),
     Precision.FP16: Tolerance(
-        0.1, 30, f"{_FP16}; rounded on a processor, a trained voice differs by 0.064 of 3 at most"
+        6e-2, 35, f"{_FP16}; rounded on a processor, a trained voice differs by 0.064 of 3 at most"
     ),
     Precision.INT8: Tolerance(1.0, 8, f"{_INT8}; six stages follow each other"),
 }
@@ -75,7 +77,7 @@ MELS: Mapping[Precision, Tolerance] = {
 WAVES: Mapping[Precision, Tolerance] = {
     Precision.FP32: Tolerance(1e-2, 50, f"{_FP32}; the vocoder follows the mel's differences"),
     Precision.FP16: Tolerance(
-        0.5, 10, f"{_FP16}; a vocoder makes up phases, and makes up others from another mel"
+        0.4, 15, f"{_FP16}; a vocoder makes up phases, and makes up others from another mel"
     ),
     Precision.INT8: Tolerance(1.0, 3, f"{_INT8}; a vocoder makes up phases"),
 }

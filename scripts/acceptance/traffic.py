@@ -53,15 +53,30 @@ class Traffic:
     def sizes(self, graph: GraphSpec) -> dict[str, tuple[int, int]]:
         """The least and the largest size of each dynamic axis that was asked for."""
         found: dict[str, list[int]] = {}
+        for name, size in self._met(graph):
+            found.setdefault(name, []).append(size)
+        return {name: (min(sizes), max(sizes)) for name, sizes in found.items()}
+
+    def _met(self, graph: GraphSpec) -> Iterator[tuple[str, int]]:
         for run in self.runs:
             for tensor in graph.inputs:
-                for size, entry in zip(run.inputs[tensor.name].shape, tensor.shape, strict=True):
-                    if isinstance(entry, str) and entry in graph.axes:
-                        found.setdefault(entry, []).append(size)
+                yield from _sizes(graph, tensor.shape, run.inputs[tensor.name].shape)
         for sequence in self.sequences:
-            for name, size in sequence.sizes.items():
-                found.setdefault(name, []).append(size)
-        return {name: (min(sizes), max(sizes)) for name, sizes in found.items()}
+            yield from sequence.sizes.items()
+            for move in sequence.moves:
+                if isinstance(move, Run):
+                    for name, array in move.inputs.items():
+                        yield from _sizes(graph, graph.input(name).shape, array.shape[1:])
+
+
+def _sizes(
+    graph: GraphSpec, entries: tuple[int | str, ...], shape: tuple[int, ...]
+) -> Iterator[tuple[str, int]]:
+    """The dynamic axes that a shape tells: `frames` and `frames+12`, by name."""
+    for size, entry in zip(shape, entries, strict=True):
+        name, _, offset = str(entry).partition("+")
+        if name in graph.axes:
+            yield name, size - int(offset or 0)
 
 
 class RecordingBackend:
