@@ -110,7 +110,7 @@ class _Saying:
 
 
 def _line(outcome: Outcome) -> str:
-    reason = f"  {outcome.reason}" if outcome.reason else ""
+    reason = f"  {' '.join(outcome.reason.split())}" if outcome.reason else ""
     return f"{outcome.name:10} {outcome.status.value:12} {outcome.seconds:7.1f} s{reason}"
 
 

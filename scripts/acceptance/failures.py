@@ -121,7 +121,7 @@ def _repeated(bench: _Bench, result: Result, name: str, spoil: Spoil, noise: int
             unclear = f"{type(error).__name__}: {error}"
     errors, lost = said.total(), before - bench.card.settled(before, noise)
     result.check(
-        f"a plan {name} is refused, and nothing is left",
+        f"bad plan ({name}): refused, and nothing is left",
         errors == bench.times and not unclear and lost <= noise,
         f"{errors} of {bench.times} ended in an error of this project"
         f"{f', one in {unclear}' if unclear else ''}; {lost} bytes fewer are free; "

@@ -122,7 +122,8 @@ def slope(values: Sequence[float]) -> float:
         return 0.0
     if not np.isfinite(values).all():
         return float("nan")
-    return float(np.polyfit(np.arange(len(values)), np.asarray(values, np.float64), 1)[0])
+    rises = np.asarray(values, np.float64) - values[0]
+    return float(np.polyfit(np.arange(len(values)), rises, 1)[0])
 
 
 def _points(values: Sequence[int], start: int) -> list[tuple[float, float]]:

@@ -144,11 +144,18 @@ def _open_driver(card: Card) -> None:
 
 
 def _find_tensorrt(card: Card, flavour: Flavour | None) -> None:
-    card.flavour = flavour or default_flavour()
+    card.flavour = flavour or _flavour_for(card.driver.capability(card.device))
     card.trt = trt_module(card.flavour)
     versions = {item.flavour: item.version for item in installed_flavours()}
     card.version = versions[card.flavour]
     card.foreign_plan = partial(_foreign_plan, card)
+
+
+def _flavour_for(target: str) -> Flavour:
+    """The first usable product that may know the card; where none does, the first usable."""
+    usable = [item.flavour for item in installed_flavours() if item.usable]
+    knowing = [f for f in usable if f is not Flavour.RTX or target in RTX_TARGETS]
+    return knowing[0] if knowing else default_flavour()
 
 
 def _wanted(manifest: VoiceManifest, asked: Sequence[Precision]) -> tuple[Precision, ...]:

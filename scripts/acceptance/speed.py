@@ -5,6 +5,7 @@ What is compared is measured in one process, in an order that alternates from ro
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -310,11 +311,9 @@ def _sides(card: Card, precision: Precision, isolation: Isolation, stack: ExitSt
 
 def _ten_seconds(voice: Voice, words: Words) -> Phrase:
     """As many of eight sentences as come near ten seconds."""
-    for count in range(1, 8):
-        phrase = words.passage(count)
-        if voice.say(phrase.text, symbols=phrase.symbols).seconds >= TEN_SECONDS:
-            return phrase
-    return words.passage(8)
+    whole = words.passage(8)
+    seconds = voice.say(whole.text, symbols=whole.symbols).seconds
+    return words.passage(min(8, math.ceil(8 * TEN_SECONDS / max(seconds, 1e-3))))
 
 
 def _measure(side: _Side, sentence: Phrase, passage: Phrase, *, keep: bool) -> None:

@@ -53,7 +53,7 @@ TINY = {
 @pytest.fixture(scope="module")
 def acceptance(root: Path) -> Modules:
     """The modules of the script by name."""
-    names = ("card", "machine", "plans", "plots", "report", "results", "sections", "traffic")
+    names = ("card", "lasting", "plans", "plots", "report", "results", "sections")
     sys.path.insert(0, str(root / "scripts"))
     try:
         found = {name: importlib.import_module(f"acceptance.{name}") for name in names}
@@ -365,7 +365,7 @@ def test_a_provider_that_is_absent_is_not_run(acceptance: Modules, card_of: Make
 
 
 @pytest.mark.export
-@pytest.mark.parametrize("name", ["parity", "streaming", "step", "speech"])
+@pytest.mark.parametrize("name", ["parity", "streaming", "step"])
 def test_half_precision_is_compared_with_fp32_within_what_halves_cost(
     acceptance: Modules, card_of: Maker, voice: Path, tmp_path: Path, name: str
 ) -> None:
@@ -392,6 +392,35 @@ def test_after_the_card_is_lost_nothing_else_is_tried(acceptance: Modules, card_
     assert outcomes["cycles"].reason.startswith("the card was lost in the section step")
 
 
+def test_without_nvml_the_driver_says_what_is_free(acceptance: Modules) -> None:
+    driver = FakeDriver(FakeCard(total=1 << 30, overhead=1 << 20))
+    memory = acceptance["card"].WatchingContext(driver, 0)
+    assert memory.free() == (1 << 30) - (1 << 20)
+    assert memory.process() is None
+    driver.fail_at(1, "CUDA_ERROR_UNKNOWN", "memory_info")
+    assert memory.free() is None
+
+
+def test_memory_nobody_can_tell_of_is_not_measured(acceptance: Modules, card_of: Maker) -> None:
+    class Silent(FakeMemory):
+        def free(self) -> int | None:
+            return None
+
+    driver = FakeDriver()
+    card = card_of(driver, memory=Silent(driver, driver.cards[0]))
+    outcome = outcome_of(acceptance, card, "cycles")
+    assert outcome.status.value == "not run"
+    assert "how much of the card is free" in outcome.reason
+
+
+def test_a_growing_series_has_its_slope_and_a_flat_one_none(acceptance: Modules) -> None:
+    slope = acceptance["lasting"].slope
+    assert slope([8e9] * 9) == 0.0
+    assert slope([8e9 + 12.5 * n for n in range(9)]) == pytest.approx(12.5)
+    assert slope([1.0]) == 0.0
+    assert math.isnan(slope([1.0, math.nan, 2.0]))
+
+
 # the report
 
 
@@ -411,7 +440,7 @@ def test_the_report_is_whole(
     ran = {section["name"] for section in data["sections"] if section["status"] == "passed"}
     assert ran == {"plans", *only}
     text = files[1].read_text(encoding="utf-8")
-    assert "| peak of the card, contexts included | 700 |" in text
+    assert "| peak of the card, contexts included, at best | 700 |" in text
     assert "not measured" in text
     plots = [*tmp_path.glob("*.svg")]
     assert {plot.name for plot in plots} == {
