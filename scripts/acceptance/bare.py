@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,35 +28,42 @@ _LINKS = 100
 def make_contexts(card: Card, result: Result) -> None:
     """What a context takes, how long it takes to make, and whether it gives everything back."""
     noise, begun = card.noise(), card.free()
-    taken, made, gone = [], [], []
-    for number in range(card.counts.contexts + 1):
-        before, start = card.free(), time.perf_counter()
-        context = Context(card.driver, card.device)
-        middle_time = time.perf_counter()
-        overhead = before - card.free()
-        closing = time.perf_counter()
-        context.close()
-        if number:  # the first brings in what the driver keeps for the process's life
-            taken.append(overhead)
-            made.append(1e3 * (middle_time - start))
-            gone.append(1e3 * (time.perf_counter() - closing))
-        else:
-            first, base = overhead, card.settled(begun)
+    first = _made(card)  # it brings in what the driver keeps for the process's life
+    base = card.settled(begun)
+    made = [_made(card) for _ in range(card.counts.contexts)]
     lost = base - card.settled(base, noise)
     result.check(
         "contexts give everything back",
         lost <= noise,
-        f"{lost} bytes fewer are free after {card.counts.contexts} contexts; allowed: {noise}",
+        f"{lost} bytes fewer are free after {len(made)} contexts; allowed: {noise}",
     )
     result.numbers |= {
-        "context_bytes": middle(taken),
-        "first_context_bytes": first,
+        "context_bytes": middle([one.taken for one in made]),
+        "first_context_bytes": first.taken,
         "kept_for_process_bytes": begun - base,
-        "context_create_ms": middle(made),
-        "context_destroy_ms": middle(gone),
+        "context_create_ms": middle([one.create for one in made]),
+        "context_destroy_ms": middle([one.destroy for one in made]),
         "noise_bytes": noise,
     }
     _several(card, result, noise)
+
+
+class _Made(NamedTuple):
+    """What a context took: bytes, and milliseconds to make and to destroy it."""
+
+    taken: int
+    create: float
+    destroy: float
+
+
+def _made(card: Card) -> _Made:
+    before, start = card.free(), time.perf_counter()
+    context = Context(card.driver, card.device)
+    made = time.perf_counter()
+    taken = before - card.free()
+    closing = time.perf_counter()
+    context.close()
+    return _Made(taken, 1e3 * (made - start), 1e3 * (time.perf_counter() - closing))
 
 
 def _several(card: Card, result: Result, noise: int) -> None:
