@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fake_cuda import FakeCard, FakeDriver
@@ -82,7 +83,8 @@ def fill_store(
 def fake_backend(
     options: GpuOptions, card: FakeCard | None = None, *, captures: bool = True
 ) -> tuple[TrtBackend, FakeDriver]:
-    """A backend on a fake card, and the driver that accounts for it."""
+    """A backend on a fake card, and the driver that accounts for it; TensorRT need not be here."""
+    options = replace(options, flavour=options.flavour or Flavour.RTX)
     card = card or FakeCard()
     driver = FakeDriver(card, captures=captures)
     backend = TrtBackend(

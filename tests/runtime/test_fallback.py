@@ -306,12 +306,20 @@ def test_without_remedies_the_error_comes_through(
     assert backend.memory_report().counters == {}
 
 
+class Full(NarrowBackend):
+    """Has no room for anything."""
+
+    def open(self, directory: Path, record: StageRecord) -> Session:
+        raise DeviceMemoryError(f"no room for {record.graph.stage.value}")
+
+
 def test_a_processor_that_is_no_remedy_is_left_alone(tiny_voice: Directory) -> None:
     directory = tiny_voice("plain")
-    backend = FallbackBackend(NarrowBackend({Stage.VOCODER: 5}), [SMALLER], OnnxBackend())
-    session = backend.open(directory, record_of(directory))
-    with pytest.raises(DeviceMemoryError, match="no room"):
-        session.run(noise(session.graph, 90))
+    backend = FallbackBackend(Full({}), [SMALLER], OnnxBackend())
+    with pytest.raises(DeviceMemoryError, match="no room for vocoder"):
+        backend.open(directory, record_of(directory))
+    backend = FallbackBackend(Full({}), [CPU], OnnxBackend())
+    assert backend.open(directory, record_of(directory)).graph.precision is Precision.FP32
 
 
 def test_other_errors_are_no_reason_for_a_remedy(tiny_voice: Directory) -> None:
