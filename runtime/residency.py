@@ -328,7 +328,6 @@ class ResidencyManager(Generic[Opened]):
             if handle.state is EngineState.OPEN:
                 self._close(handle, "closed")
             del self._handles[handle.name]
-            self._changed.notify_all()
 
     @contextmanager
     def lease(self, handle: EngineHandle[Opened]) -> Iterator[Opened]:
@@ -536,7 +535,6 @@ class ResidencyManager(Generic[Opened]):
             return
         handle.state, handle.failed = EngineState.OPEN, False
         handle.prefetched = what == "prefetched"
-        self._changed.notify_all()
 
     def _opened(self, handle: EngineHandle[Opened], what: str) -> Opened:
         """Opens; where the card is fuller than reckoned, once more without the idle engines."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import pairwise, permutations, product
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 from unittest import mock
 
 import pytest
@@ -205,7 +205,7 @@ class ScheduledThread:
     """threading.Thread under a schedule."""
 
     def __init__(
-        self, schedule: Schedule, target: Callable[..., None], args: tuple[Any], name: str
+        self, schedule: Schedule, target: Callable[..., None], args: tuple[Request], name: str
     ) -> None:
         self._schedule, self._name = schedule, name
         self._target = partial(target, *args)
@@ -213,6 +213,11 @@ class ScheduledThread:
     def start(self) -> None:
         """Starts it."""
         self._task = self._schedule.spawn(self._run, self._name)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._task.done
 
     def _run(self) -> None:
         with suppress(Interrupt):
@@ -457,7 +462,7 @@ RARE = ["evict", "unregister", "register", "others", "lost", "close"]
 def worlds(draw: st.DrawFn) -> World:
     sizes = draw(st.lists(costs, min_size=2, max_size=5))
     engines, few = st.integers(0, len(sizes) - 1), st.integers(0, 2)
-    names = st.sampled_from(["lease"] * 20 + (RARE if draw(st.booleans()) else ["evict"]))
+    names = st.sampled_from(["lease"] * 12 + (RARE if draw(st.booleans()) else ["evict"]))
     program = st.lists(st.tuples(names, engines, few), min_size=1, max_size=10)
     larger = few if draw(st.booleans()) else st.just(0)
     calls = st.integers(1, 25)
@@ -596,7 +601,10 @@ class Run:
     def _close_for_good(self) -> None:
         while True:
             with suppress(Interrupt):
-                return self.manager.close()
+                self.manager.close()
+                break
+        thread = self.manager._prefetcher
+        assert thread is None or cast(ScheduledThread, thread).done
 
     def check(self) -> None:
         """What holds at the end of every run."""
@@ -626,6 +634,39 @@ def test_nothing_goes_wrong_whatever_happens(world: World) -> None:
         event(what)
     if run.watch.passed:
         event("passed")
+
+
+COLLISIONS = {
+    "leases and evictions": [["lease 0", "evict 0", "lease 1"], ["lease 1", "evict 0", "lease 0"]],
+    "a lease and unregistering it": [["lease 0", "lease 1"], ["unregister 1"], ["lease 2"]],
+    "a prefetch and unregistering it": [["lease 0", "lease 1", "lease 0"], ["unregister 2"]],
+    "leases and closing": [["lease 0", "lease 1", "lease 2"], ["lease 2", "lease 1"], ["close 0"]],
+    "the same engine": [["lease 0", "lease 1"], ["lease 1", "lease 0"], ["lease 1"]],
+}
+
+
+@pytest.mark.parametrize("programs", COLLISIONS.values(), ids=COLLISIONS)
+@pytest.mark.parametrize("mode", ResidencyMode)
+def test_collisions_end_well_in_whatever_order(
+    programs: list[list[str]], mode: ResidencyMode
+) -> None:
+    for seed in range(60):
+        world = World(
+            mode=mode,
+            isolation=Isolation.ENGINE,
+            prefetch=seed % 3 > 0,
+            asks_card=False,
+            costs=[EngineCost(0, 1, 0, 0)] * 3,
+            larger=[0] * 3,
+            room=seed % 2,
+            programs=[[(p.split()[0], int(p.split()[1]), 2) for p in texts] for texts in programs],
+            faults={},
+            interrupts=set(),
+            seed=seed,
+        )
+        run = Run(world)
+        run.go()
+        run.check()
 
 
 def test_a_schedule_finds_those_who_wait_for_ever() -> None:
@@ -1036,6 +1077,17 @@ def test_a_failed_prefetch_is_silent_and_the_lease_says_why(
     assert caplog.records == []
 
 
+def test_a_prefetch_that_finds_the_card_full_leaves_the_others_open() -> None:
+    kit = Kit(dict.fromkeys("abc", 5), limit=15, prefetch=True, card=12)
+    kit.use("b")
+    kit.wait_for_queue(0)
+    assert kit.manager.counters["prefetched"] == 1
+    kit.use("c", "b", "c")
+    kit.wait_for_queue(0)
+    assert (kit.open, kit.handles["a"].failed) == (["b", "c"], True)
+    kit.manager.close()
+
+
 def test_a_prefetch_closes_what_is_needed_last() -> None:
     names = "abcdef"
     kit = Kit(dict.fromkeys(names, 1), limit=4, prefetch=True)
@@ -1112,6 +1164,15 @@ def test_resident_engines_stay_also_where_the_card_is_full() -> None:
     kit = Kit({"a": 5, "b": 5}, limit=10, mode=ResidencyMode.RESIDENT, card=8)
     kit.use("a")
     with pytest.raises(DeviceMemoryError, match="the card has no room for b"):
+        kit.use("b")
+    assert kit.open == ["a"]
+    kit.manager.close()
+
+
+def test_resident_engines_stay_also_where_they_take_more_than_their_records() -> None:
+    kit = Kit({"a": 5, "b": 5}, limit=10, mode=ResidencyMode.RESIDENT, real={"a": 6})
+    kit.use("a")
+    with pytest.raises(DeviceMemoryError, match="b needs 5 MB"):
         kit.use("b")
     assert kit.open == ["a"]
     kit.manager.close()
@@ -1230,6 +1291,26 @@ def test_a_full_card_is_emptied_of_idle_engines_once() -> None:
     kit.manager.close()
 
 
+def test_a_device_lost_while_a_full_card_is_emptied_opens_nothing_more() -> None:
+    kit, tries = Kit({"a": 5, "b": 5}, limit=10, card=8), []
+    kit.before["b"] = partial(tries.append, "b")
+    kit.card.faults = {2: DeviceLostError("it burned")}
+    kit.use("a")
+    with pytest.raises(DeviceLostError, match="it burned"):
+        kit.use("b")
+    assert tries == ["b"]
+    kit.manager.close()
+    assert kit.card.held == {}
+
+
+def test_what_is_being_opened_counts() -> None:
+    kit, held = Kit({"a": 5, "b": 3}, limit=10), []
+    kit.before["b"] = lambda: held.append(kit.manager.held_bytes)
+    kit.use("a", "b")
+    assert held == [megabytes(8)]
+    kit.manager.close()
+
+
 # ends
 
 
@@ -1326,6 +1407,21 @@ def test_who_waits_for_an_unregistered_engine_is_told() -> None:
         with pytest.raises(BackendError, match="large was used after it was closed"):
             team.join()
         team.errors.clear()
+    kit.manager.close()
+
+
+def test_who_waits_for_a_leased_engine_is_told_when_it_is_unregistered() -> None:
+    kit = Kit({"a": 5, "large": 10}, limit=10)
+    with Team() as team, kit.leased("a"):
+        team.run(partial(kit.use, "large"))
+        kit.wait_for_queue(1)
+        with Team() as waiting:
+            waiting.run(partial(kit.use, "a"))
+            kit.wait_for_queue(2)
+            team.run(partial(kit.manager.unregister, kit.handles["a"]))
+            with pytest.raises(BackendError, match="a was used after it was closed"):
+                waiting.join()
+            waiting.errors.clear()
     kit.manager.close()
 
 
