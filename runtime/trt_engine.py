@@ -193,8 +193,7 @@ class TrtEngine:
                     for i in range(0, count, most)
                 ]
             except SambertError as error:  # some steps may have run: the state is nobody's now
-                self._occupant = None
-                steps.fail(error)
+                self._lose(error)
                 raise
         return {name: np.concatenate([burst[name] for burst in bursts]) for name in bursts[0]}
 
@@ -215,9 +214,13 @@ class TrtEngine:
                 if graph is not None:
                     self._open.callback(graph.close)
             self._recorded = {}
-            with self._context.current():
-                self._leave()
-                self._keep(self._plan.kernels())
+            try:
+                with self._context.current():
+                    self._leave()
+                    self._keep(self._plan.kernels())
+            except SambertError as error:
+                self._lose(error)
+                raise
 
     # sequences
 
@@ -250,6 +253,13 @@ class TrtEngine:
         except SambertError as error:
             steps.fail(error)
             raise
+
+    def _lose(self, error: SambertError) -> None:
+        """Tells the sequence whose state is on the card that it is gone."""
+        steps = self._occupant() if self._occupant is not None else None
+        self._occupant = None
+        if steps is not None:
+            steps.fail(error)
 
     def _all_shapes(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         """With the sliding input's, whose window is that of the state."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
 
@@ -13,6 +16,8 @@ import pytest
 import voices
 from fake_cuda import FakeCard
 from fake_gpu import MIB, fake_backend, fill_store
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sambert_trt.engines.engine import Flavour
@@ -33,7 +38,7 @@ from sambert_trt.runtime.gpu import GpuOptions, PlanCopies
 from sambert_trt.runtime.residency import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.stream import ChunkPolicy
 from sambert_trt.runtime.trt_backend import TrtBackend
-from sambert_trt.runtime.voice import open_voice
+from sambert_trt.runtime.voice import Voice, open_voice
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -419,3 +424,72 @@ def test_a_command_that_lost_its_card_has_a_status_of_its_own(
     monkeypatch.setattr("sambert_trt.runtime.backends.backend_from_options", lost)
     assert main(["say", "好", "--voice", "anywhere", "--backend", "tensorrt"]) == 3
     assert "restart it" in capsys.readouterr().err
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> tuple[GpuOptions, list[tuple[int, str]], int]:
+    """How a card is used, which driver calls fail and how, and how many speak at once."""
+    isolation = draw(st.sampled_from(Isolation))
+    mode = draw(st.sampled_from(ResidencyMode))
+    smallest = 1500 if mode is ResidencyMode.RESIDENT and isolation is ENGINE else 250
+    budget = MemoryBudget(draw(st.integers(smallest, 2500)) * MIB, MIB)
+    copies = list(PlanCopies) if isolation is SHARED else [PlanCopies.PAGE_CACHE, PlanCopies.MEMORY]
+    options = GpuOptions(
+        isolation=isolation,
+        mode=mode,
+        budget=budget,
+        plans=draw(st.sampled_from(copies)),
+        prefetch=draw(st.booleans()),
+    )
+    names = ("CUDA_ERROR_OUT_OF_MEMORY", "CUDA_ERROR_UNKNOWN", "CUDA_ERROR_LAUNCH_FAILED")
+    failures = draw(st.lists(st.tuples(st.integers(1, 900), st.sampled_from(names)), max_size=3))
+    return options, failures, draw(st.integers(1, 3))
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(situation=situations())
+def test_whatever_happens_the_books_are_balanced(
+    with_plans: Callable[[str], Path],
+    options: GpuOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    situation: tuple[GpuOptions, list[tuple[int, str]], int],
+) -> None:
+    """Several threads speak while driver calls fail: each gets the right speech or one error of
+    ours, the card is never above the budget, and nothing is left on it."""
+    monkeypatch.setattr("sambert_trt.runtime.voice._warm_frontend", lambda manifest: None)
+    directory = with_plans("plain")
+    chosen, failures, threads = situation
+    lines = lines_of(directory, threads)
+    expected = [expected_speech(directory, line) for line in lines]
+    backend, driver = fake_backend(replace(chosen, kernels=options.kernels))
+    limit = backend.memory_report().limit
+    for number, name in failures:
+        driver.fail_at(number, name)
+
+    def speak(voice: Voice, line: str) -> NDArray[np.float32] | SambertError:
+        try:
+            return voice.say(symbols=line, policy=SMALL_CHUNKS).samples
+        except SambertError as error:
+            return error
+
+    with suppress(SambertError), open_voice(directory, backend=backend, threads=2) as voice:
+        with ThreadPoolExecutor(threads) as pool:
+            found = [*pool.map(partial(speak, voice), lines)]
+        for ours, theirs in zip(found, expected, strict=True):
+            if isinstance(ours, SambertError):
+                assert failures, ours
+            else:
+                assert_same(ours, theirs)
+    with suppress(SambertError):
+        backend.close()
+    driver.assert_clean()
+    assert driver.cards[0].peak <= limit
+
+
+@cache
+def expected_speech(directory: Path, line: str) -> NDArray[np.float32]:
+    return spoken(directory, None, [line])
