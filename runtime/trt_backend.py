@@ -177,6 +177,10 @@ class TrtBackend:
             advice=(advice,) if advice else (),
         )
 
+    def evict_idle(self) -> int:
+        """Closes every engine nobody uses at this moment; returns how many."""
+        return self._manager.evict_idle()
+
     def close(self) -> None:
         """See `Backend.close`; engines still open are closed, too."""
         with ExitStack() as stack:

@@ -144,6 +144,9 @@ def test_engines_stay_cold_until_a_sentence_reaches_them(
         assert [engine.opens for engine in report.engines] == [1] * len(Stage)
         assert report.held >= driver.used_by_us() > 7 * 200 * MIB
         assert report.process == driver.used_by_us()
+        assert backend.evict_idle() == len(Stage)
+        assert driver.used_by_us() == 0
+        voice.say(symbols=lines_of(directory, 1))
     assert driver.used_by_us() == 0
     backend.close()
     driver.assert_clean()
