@@ -130,7 +130,7 @@ def test_without_flags_a_card_is_used_as_usual(asked: list[Any]) -> None:
 
 @pytest.mark.parametrize(
     ("megabytes", "size"),
-    [("512", 512_000_000), ("2.3", 2_300_000), ("1234.567891", 1_234_567_891), ("1e3", 10**9)],
+    [("512", 512_000_000), ("1.001", 1_001_000), ("1234.567891", 1_234_567_891), ("1e3", 10**9)],
 )
 def test_megabytes_are_exact(asked: list[Any], megabytes: str, size: int) -> None:
     chosen("--backend", "tensorrt", "--memory-budget", megabytes, "--memory-reserve", "0")

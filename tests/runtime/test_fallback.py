@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from sambert_trt.runtime.backend import Array, Backend, Session, StepRun
 from sambert_trt.runtime.fallback import CHUNKED, FallbackBackend, Remedy, remedies_from_text
 from sambert_trt.runtime.gpu import GpuOptions
 from sambert_trt.runtime.memory import MemoryReport
-from sambert_trt.runtime.onnx_backend import OnnxBackend
+from sambert_trt.runtime.onnx_backend import OnnxBackend, OnnxSteps
 from sambert_trt.runtime.residency import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.stream import ChunkPolicy
 from sambert_trt.runtime.trt_backend import TrtBackend
@@ -615,6 +616,26 @@ def test_a_sequence_without_remedies(with_plans: Path, options: GpuOptions) -> N
     decoder.session.close()
     backend.close()
     driver.assert_clean()
+
+
+def test_a_sequence_moves_once(tiny_voice: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the processor has no room either, its error comes through."""
+    directory = tiny_voice("plain")
+    record = record_of(directory, Stage.DURATION_STEP)
+    backend = FallbackBackend(NarrowBackend({}), [CPU], OnnxBackend())
+    session = backend.open(directory, record)
+
+    def full(*_: object) -> None:
+        raise DeviceMemoryError("no room for steps")
+
+    condition = np.ones((1, *session.graph.input("condition").shape), np.float32)
+    with closing(session.steps({})) as steps:
+        steps.advance({"condition": condition})
+        monkeypatch.setattr(OnnxSteps, "advance", full)
+        for _ in range(2):
+            with pytest.raises(DeviceMemoryError, match="no room for steps"):
+                steps.advance({"condition": condition})
+    assert backend.memory_report().counters == {"cpu": 1}
 
 
 def test_a_lost_card_is_no_full_one(with_plans: Path, options: GpuOptions) -> None:
