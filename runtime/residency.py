@@ -480,7 +480,7 @@ class ResidencyManager(Generic[Opened]):
         """The idle engines to close so that this one fits.
 
         Those needed soonest are kept, as many as fit. On a cycle of engines of different sizes this
-        opens about 1 % more than the best choice would.
+        opens 1 to 2 % more than the best choice would.
 
         Returns:
             Farthest next use first; None where closing all would not be enough.
