@@ -34,7 +34,7 @@ class GpuOptions:
         device: the card's number, as CUDA counts.
         isolation: a CUDA context for each engine, or one for all.
         mode: which engines stay open.
-        budget: None takes the smaller of 8 GiB and the card, 256 MB of it in reserve.
+        budget: None takes 8 GiB, 256 MB of it in reserve; never more than the card.
         plans: where plans wait.
         prefetch: open the next engine while the current one runs.
         warn_bytes: warn when more of the card than this is used, by whomever.

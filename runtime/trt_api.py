@@ -51,13 +51,17 @@ class TrtApi:
         """The module's full version."""
         return str(self._trt.__version__)
 
-    def loaded(self, plan: ReadableBuffer, name: str, kernels: bytes | None = None) -> LoadedPlan:
+    def loaded(
+        self, plan: ReadableBuffer, name: str, kernels: bytes | None = None, *, fixed: bool = False
+    ) -> LoadedPlan:
         """Deserialises a plan and makes an execution context that brings no scratch of its own.
 
         Args:
             plan: the plan's content, whose sha256 has been verified.
             name: what to call it in errors.
             kernels: what `LoadedPlan.kernels` gave earlier, where the product compiles on the card.
+            fixed: keep the kernels the plan brings, so that a recorded CUDA graph stays the best;
+                else faster ones may be compiled in the background for the shapes that come up.
 
         Raises:
             DeviceMemoryError: the card is full.
@@ -66,7 +70,7 @@ class TrtApi:
         self._logger.forget()
         loaded = LoadedPlan(self, name)
         try:
-            loaded.load(self._trt, self._logger, plan, kernels)
+            loaded.load(self._trt, self._logger, plan, kernels, fixed=fixed)
         except BaseException:
             loaded.close()
             raise
@@ -75,7 +79,8 @@ class TrtApi:
     def error(self, what: str, *, build: bool = False) -> BackendError | EngineError:
         """An error that ends in what TensorRT said last; about memory where it says so."""
         said = self._logger.last()
-        low = said.lower()
+        self._logger.forget()
+        low = said.lower().replace("_", " ")
         if "out of memory" in low or "outofmemory" in low:
             return DeviceMemoryError(f"{what}: the card is full ({said})")
         advice = "; build it again with sambert-build --force" if build else ""
@@ -99,7 +104,9 @@ class LoadedPlan:
         self._cache: Any = None
         self._context: Any = None
 
-    def load(self, trt: Any, logger: Any, plan: ReadableBuffer, kernels: bytes | None) -> None:
+    def load(
+        self, trt: Any, logger: Any, plan: ReadableBuffer, kernels: bytes | None, *, fixed: bool
+    ) -> None:
         """See `TrtApi.loaded`."""
         self._trt, self._runtime = trt, trt.Runtime(logger)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
@@ -107,7 +114,7 @@ class LoadedPlan:
             raise self._api.error(
                 f"TensorRT {self._api.version} does not load the plan of {self._name}", build=True
             )
-        self._make_context(kernels)
+        self._make_context(kernels, fixed=fixed)
         if self._context is None:
             raise self._api.error(f"TensorRT makes no execution context for {self._name}")
 
@@ -130,7 +137,10 @@ class LoadedPlan:
         for name, shape in shapes.items():
             if not self._context.set_input_shape(name, shape):
                 raise self._api.error(f"{self._name} takes no {name} of shape {shape}")
-        missing = self._context.infer_shapes()
+        try:
+            missing = self._context.infer_shapes()
+        except RuntimeError as error:
+            raise self._api.error(f"{self._name} takes no such shapes ({error})") from error
         if missing:
             raise BackendError(f"{self._name}: shapes of {', '.join(missing)} are not set")
         return int(self._context.update_device_memory_size_for_shapes())
@@ -169,19 +179,23 @@ class LoadedPlan:
         return bytes(memoryview(self._cache.serialize()))
 
     def close(self) -> None:
-        """Lets go of everything, in order: context, cache, configuration, engine, runtime."""
-        self._context = self._cache = None
+        """Lets go of everything, in order: context, configuration, cache, engine, runtime."""
+        self._context = None
         self._config = None
+        self._cache = None
         self._engine = None
         self._runtime = None
 
-    def _make_context(self, kernels: bytes | None) -> None:
+    def _make_context(self, kernels: bytes | None, *, fixed: bool) -> None:
         strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
         if not hasattr(self._engine, "create_runtime_config"):
             self._context = self._engine.create_execution_context(strategy)
             return
         self._config = self._engine.create_runtime_config()
         self._config.set_execution_context_allocation_strategy(strategy)
+        if fixed and hasattr(self._config, "dynamic_shapes_kernel_specialization_strategy"):
+            none = self._trt.DynamicShapesKernelSpecializationStrategy.NONE
+            self._config.dynamic_shapes_kernel_specialization_strategy = none
         if hasattr(self._config, "create_runtime_cache"):
             self._cache = self._config.create_runtime_cache()
             if kernels and not self._cache.deserialize(kernels):

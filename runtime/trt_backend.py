@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from sambert_trt.engines.errors import (
     BackendError,
     DeviceLostError,
+    DeviceMemoryError,
     SambertError,
 )
 from sambert_trt.engines.flavours import default_flavour, trt_module
@@ -39,7 +40,7 @@ from .residency import (
     ResidencyMode,
 )
 from .trt_api import LoadedPlan, TrtApi
-from .trt_engine import Layout, TrtEngine
+from .trt_engine import Layout, TrtEngine, records_graphs
 from .trt_space import CONTEXT_BYTES, OwnSpace, SharedSpace, Space
 
 __all__ = ["CardMemory", "TrtBackend"]
@@ -98,7 +99,7 @@ class TrtBackend:
         self._warned, self._lock = False, threading.Lock()
         self._plans: dict[str, _Plan] = {}
         self._manager: ResidencyManager[TrtEngine] = ResidencyManager(
-            options.budget or MemoryBudget(min(_EIGHT_GIB, self._total)),
+            _within(options.budget or MemoryBudget(_EIGHT_GIB), self._total),
             options.mode,
             options.isolation,
             free_bytes=self._memory.free,
@@ -140,7 +141,11 @@ class TrtBackend:
             self._plans[name] = plan
         session = TrtSession(self._manager, handle, graph, partial(self._forget, name))
         if self.options.mode is ResidencyMode.RESIDENT:
-            session.warm()
+            try:
+                session.warm()
+            except BaseException:
+                session.close()
+                raise
         return session
 
     def memory_report(self) -> MemoryReport:
@@ -214,7 +219,7 @@ class TrtBackend:
         kernels = self._kernels.load(plan.sha256)
 
         def load() -> LoadedPlan:
-            return self._api.loaded(content, name, kernels)
+            return self._api.loaded(content, name, kernels, fixed=records_graphs(graph.stage))
 
         def keep(compiled: bytes | None) -> None:
             self._kernels.save(plan.sha256, compiled)
@@ -343,8 +348,7 @@ class TrtSession:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """See `Session.run`."""
-        with self._manager.lease(self._handle) as engine:
-            return engine.run(inputs)
+        return self._with_room(lambda engine: engine.run(inputs))
 
     def steps(self, sizes: Mapping[str, int]) -> StepRun:
         """See `Session.steps`."""
@@ -357,20 +361,39 @@ class TrtSession:
 
     def advance(self, steps: TrtSteps, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs steps of a sequence."""
-        with self._manager.lease(self._handle) as engine:
+
+        def advanced(engine: TrtEngine) -> dict[str, Array]:
             steps.check()
             return engine.advance(steps, inputs)
 
+        return self._with_room(advanced)
+
     def recall(self, steps: TrtSteps) -> None:
         """Brings a sequence's state home, where it is on the card."""
-        if steps.state is None:
+        if steps.state is not None:
+            return
+        try:
             with self._manager.lease(self._handle) as engine:
                 engine.recall(steps)
+        except DeviceMemoryError:  # the engine closed in the meantime, and brought it home
+            if steps.state is None:
+                raise
 
     def close(self) -> None:
         """See `Session.close`."""
         self._manager.unregister(self._handle)
         self._forget()
+
+    def _with_room(self, work: Callable[[TrtEngine], dict[str, Array]]) -> dict[str, Array]:
+        """Runs under a lease; where the card has no room for it, once more without idle engines."""
+        try:
+            with self._manager.lease(self._handle) as engine:
+                return work(engine)
+        except DeviceMemoryError:
+            if self._manager.mode is ResidencyMode.RESIDENT or not self._manager.evict_idle():
+                raise
+        with self._manager.lease(self._handle) as engine:
+            return work(engine)
 
 
 class TrtSteps:
@@ -442,6 +465,11 @@ class _UnknownMemory:
     def process(self) -> int | None:
         """See `CardMemory.process`."""
         return None
+
+
+def _within(budget: MemoryBudget, card: int) -> MemoryBudget:
+    """A budget no larger than the card."""
+    return replace(budget, total=min(budget.total, card))
 
 
 def _driver() -> Driver:

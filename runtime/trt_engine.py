@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import math
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,7 +31,7 @@ from .residency import EngineCost
 from .trt_api import LoadedPlan
 from .trt_space import Space
 
-__all__ = ["Layout", "StepState", "TrtEngine"]
+__all__ = ["Layout", "StepState", "TrtEngine", "records_graphs"]
 
 _LOG = logging.getLogger(__name__)
 _ALIGNMENT = 512
@@ -40,6 +40,15 @@ _NOISE = 64_000_000
 
 BURST: Mapping[Stage, int] = {Stage.DURATION_STEP: 64, Stage.DECODER_STEP: 32, Stage.POSTNET: 1}
 """How many steps are sent to the card at once."""
+
+
+def records_graphs(stage: Stage) -> bool:
+    """Whether runs of a stage become CUDA graphs: those that repeat step by step, unchanged.
+
+    TensorRT for RTX replaces kernels of other stages by faster ones for the shapes it meets, in the
+    background; a recorded graph would keep the slow ones.
+    """
+    return stage in (Stage.DURATION_STEP, Stage.DECODER_STEP)
 
 
 _UNREACHABLE: list[LoadedPlan] = []
@@ -139,22 +148,21 @@ class TrtEngine:
         self._occupant: weakref.ref[StepState] | None = None
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._recorded: dict[int, Graph | None] = {}
+        self._state_shapes: dict[str, tuple[int, ...]] = {}
         self._scratch = self._needed = 0
-        self._turn = 0
+        self._turn = self._runs = 0
         self._loaded: LoadedPlan | None = None
         with ExitStack() as stack:
             free = measure()
             self._space = open_space()
             stack.callback(self._space.close)
             self._context, self._driver = self._space.context, self._space.context.driver
-            context_bytes = _taken(free, measure(), cost.context)
+            context_bytes = _reasonable(_taken(free, measure(), cost.context), cost.context)
             weight_bytes = self._load(load, stack, cost.weights)
             self._stream = stack.enter_context(Stream(self._context))
             self._device = stack.enter_context(DeviceBuffer(self._context, self._layout.size))
             self._host = stack.enter_context(PinnedBuffer(self._context, self._layout.size))
-            with self._context.current():
-                capturable = self._plan.capturable(self._stream.handle)
-            self._records = capturable and self._driver.can_capture
+            self._records = records_graphs(graph.stage) and self._driver.can_capture
             self._open = stack.pop_all()
         self._cost = EngineCost(context_bytes, weight_bytes, cost.scratch, self._layout.size)
 
@@ -171,7 +179,7 @@ class TrtEngine:
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One run of the graph; state is among its inputs and outputs where it has any."""
-        with self._space.lock, self._context.current():
+        with self._at_work():
             self._leave()
             self._turn = 0
             self._set_shapes({name: array.shape for name, array in inputs.items()})
@@ -185,21 +193,23 @@ class TrtEngine:
     def advance(self, steps: StepState, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a step of a sequence for each row of the inputs; see `StepRun.advance`."""
         count, most = len(next(iter(inputs.values()))), BURST[self._stage]
-        with self._space.lock, self._context.current():
+        with self._at_work():
             self._enter(steps, {name: array.shape[1:] for name, array in inputs.items()})
+            before = self._runs
             try:
                 bursts = [
                     self._burst(steps, {n: array[i : i + most] for n, array in inputs.items()})
                     for i in range(0, count, most)
                 ]
-            except SambertError as error:  # some steps may have run: the state is nobody's now
-                self._lose(error)
+            except BaseException as error:
+                if self._runs != before:  # steps have run whose outputs nobody has
+                    self._lose(error)
                 raise
         return {name: np.concatenate([burst[name] for burst in bursts]) for name in bursts[0]}
 
     def recall(self, steps: StepState) -> None:
         """Hands a sequence its state, if it is here."""
-        with self._space.lock, self._context.current():
+        with self._at_work():
             if self._occupant is not None and self._occupant() is steps:
                 self._leave()
 
@@ -216,6 +226,7 @@ class TrtEngine:
             self._recorded = {}
             try:
                 with self._context.current():
+                    self._drain()
                     self._leave()
                     self._keep(self._plan.kernels())
             except SambertError as error:
@@ -227,15 +238,13 @@ class TrtEngine:
     def _enter(self, steps: StepState, shapes: dict[str, tuple[int, ...]]) -> None:
         """Puts a sequence's state on the card, another's handed back first."""
         if self._occupant is not None and self._occupant() is steps:
-            known = {name: self._shapes[name] for name in self._feedback}
-            self._set_shapes(self._all_shapes(shapes | known))
+            self._set_shapes(self._all_shapes(shapes | self._state_shapes))
             return
         self._leave()
         state = steps.state or {}
-        self._set_shapes(
-            self._all_shapes(shapes | {name: array.shape for name, array in state.items()})
-        )
-        self._turn = 0
+        state_shapes = {name: array.shape for name, array in state.items()}
+        self._set_shapes(self._all_shapes(shapes | state_shapes))
+        self._turn, self._state_shapes = 0, state_shapes
         for name, array in state.items():
             self._upload(f"{name}/0", array)
         self._stream.synchronize()
@@ -249,17 +258,18 @@ class TrtEngine:
             return
         regions = {name: f"{name}/{self._turn}" for name in self._feedback}
         try:
-            steps.state = self._downloaded(regions, self._shapes)
+            steps.state = self._downloaded(regions, self._state_shapes)
         except SambertError as error:
             steps.fail(error)
             raise
 
-    def _lose(self, error: SambertError) -> None:
+    def _lose(self, error: BaseException) -> None:
         """Tells the sequence whose state is on the card that it is gone."""
         steps = self._occupant() if self._occupant is not None else None
         self._occupant = None
         if steps is not None:
-            steps.fail(error)
+            ours = error if isinstance(error, SambertError) else BackendError(repr(error))
+            steps.fail(ours)
 
     def _all_shapes(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         """With the sliding input's, whose window is that of the state."""
@@ -299,12 +309,30 @@ class TrtEngine:
 
     # one run
 
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Alone with the scratch memory, the context current; leaves nothing queued behind."""
+        with self._space.lock, self._context.current():
+            try:
+                yield
+            except BaseException:
+                self._drain()
+                raise
+
+    def _drain(self) -> None:
+        """Waits for what is queued, whatever it ends in: its memory is about to change hands."""
+        try:
+            self._stream.synchronize()
+        except BackendError as error:
+            _LOG.debug("%s: waiting after an error: %s", self._stage.value, error)
+
     def _set_shapes(self, shapes: dict[str, tuple[int, ...]]) -> None:
         """Fixes the inputs' shapes and gives TensorRT the scratch they take."""
         if shapes != self._shapes:
             self._shapes = {}
             self._forget_recorded()
             self._needed = self._plan.set_shapes(shapes)
+            self._check_outputs()
             self._shapes = shapes
             self._scratch = 0
         buffer = self._space.scratch(self._needed)
@@ -322,11 +350,16 @@ class TrtEngine:
                 recorded = self._recorded[self._turn] = self._record()
         if recorded is not None:
             recorded.launch(self._stream)
+            self._runs += 1
             return
         self._recorded[self._turn] = None
         self._plan.enqueue(self._stream.handle)
+        self._runs += 1
 
     def _record(self) -> Graph | None:
+        if not self._plan.capturable(self._stream.handle):
+            self._records = False
+            return None
         try:
             return Graph(self._stream, lambda: self._plan.enqueue(self._stream.handle))
         except DeviceLostError:
@@ -360,7 +393,21 @@ class TrtEngine:
 
     # moving
 
+    def _check_outputs(self) -> None:
+        for tensor in self._graph.outputs:
+            size = self._bytes(tensor.name, self._plan.output_shape(tensor.name))
+            if size > _most_bytes(self._graph, tensor):
+                raise BackendError(
+                    f"{self._stage.value} would put {size} bytes into {tensor.name}, more than its "
+                    "signature allows; build the plan again with sambert-build --force"
+                )
+
     def _upload(self, region: str, array: Array) -> None:
+        name = region.partition("/")[0]
+        if array.dtype != self._dtype(name):
+            raise GraphError(
+                f"{self._stage.value}.{name} takes {self._dtype(name)}, got {array.dtype}"
+            )
         self._device.upload(array, self._host, self._stream, offset=self._layout.offset(region))
 
     def _downloaded(
@@ -416,7 +463,7 @@ class TrtEngine:
                 f"the plan of {self._stage.value} has tensors {found}, its graph {expectation}; "
                 "build it again with sambert-build --force"
             )
-        return max(expected, min(taken, 2 * expected + _NOISE))
+        return max(expected, _reasonable(taken, expected))
 
     def _drop_plan(self) -> None:
         plan, self._loaded = self._loaded, None
@@ -435,6 +482,11 @@ def _taken(before: int | None, after: int | None, expected: int) -> int:
     if before is None or after is None or after >= before:
         return expected
     return before - after
+
+
+def _reasonable(taken: int, expected: int) -> int:
+    """A measurement, unless it is so large that others must have had a part in it."""
+    return min(taken, 2 * expected + _NOISE)
 
 
 def _most_bytes(graph: GraphSpec, tensor: TensorSpec) -> int:

@@ -25,6 +25,7 @@ PACKAGES = ("calibration", "engines", "export", "runtime", "runtime/text")
 LIMIT_MB = 230
 ABSENT = ("torch", "onnx", "yaml", "safetensors")
 TESTS = ("tests/engines", "tests/runtime")
+TOOLS = ("pytest", "pytest-xdist", "hypothesis", "filelock", "psutil")
 PROOF = """
 import importlib.util, sys
 from pathlib import Path
@@ -119,9 +120,10 @@ def run_tests() -> int:
     """Runs the tests of runtime and engines against the wheel; returns pytest's exit status."""
     if not any(VOICES.glob("*/voice.json")):
         raise SetupError(f"no exported voices in {VOICES}: run the tests check first")
-    pip(ENVIRONMENT, "install", "-c", str(CONSTRAINTS), "pytest", "hypothesis", "filelock")
+    pip(ENVIRONMENT, "install", "-c", str(CONSTRAINTS), *TOOLS)
     folders = [name for name in TESTS if (ROOT / name).is_dir()]
-    command = (str(python_of(ENVIRONMENT).with_name("pytest")), "-p", "no:cacheprovider", *folders)
+    pytest = str(python_of(ENVIRONMENT).with_name("pytest"))
+    command = (pytest, "-p", "no:cacheprovider", "-n", "auto", "--dist", "worksteal", *folders)
     environment = {**os.environ, VOICES_VARIABLE: str(VOICES)}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, encoding="utf-8"

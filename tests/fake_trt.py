@@ -170,6 +170,14 @@ class EngineValidity(Enum):
     INVALID = 2
 
 
+class DynamicShapesKernelSpecializationStrategy(Enum):
+    """When RTX compiles kernels for the shapes it meets: in the background, at once, or never."""
+
+    LAZY = 0
+    EAGER = 1
+    NONE = 2
+
+
 class CudaGraphStrategy(Enum):
     """Whether RTX captures runs itself."""
 
@@ -228,6 +236,9 @@ class FakeTensorRT:
         self.Runtime = functools.partial(RtxRuntime if rtx else Runtime, self)
         if rtx:
             self.EngineValidity, self.CudaGraphStrategy = EngineValidity, CudaGraphStrategy
+            self.DynamicShapesKernelSpecializationStrategy = (
+                DynamicShapesKernelSpecializationStrategy
+            )
             self.IRuntimeCache = IRuntimeCache
 
 
@@ -457,6 +468,7 @@ class RtxRuntimeConfig(IRuntimeConfig):
     """What RTX adds."""
 
     cuda_graph_strategy = CudaGraphStrategy.DISABLED
+    dynamic_shapes_kernel_specialization_strategy = DynamicShapesKernelSpecializationStrategy.LAZY
 
     def create_runtime_cache(self) -> IRuntimeCache:
         card = self._trt._driver.cards[0]
@@ -613,7 +625,10 @@ class RtxExecutionContext(IExecutionContext):
     """What RTX adds."""
 
     def is_stream_capturable(self, stream: int) -> bool:
-        return bool(self._engine._plan["capturable"])
+        config = self._config
+        lazy = DynamicShapesKernelSpecializationStrategy.LAZY
+        waits = getattr(config, "dynamic_shapes_kernel_specialization_strategy", lazy) is lazy
+        return bool(self._engine._plan["capturable"]) and not (waits and self._engine._axes)
 
 
 class _Run:

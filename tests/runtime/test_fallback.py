@@ -549,8 +549,9 @@ def test_a_sequence_goes_on_from_its_state(
 
 
 def test_scratch_that_cannot_grow_leaves_the_state(with_plans: Path, options: GpuOptions) -> None:
-    """The state is on the card still, from where it is brought home."""
-    backend, driver = on_card(options)
+    """The engine closes to make room, which brings its state home, and does not open again."""
+    card = FakeCard()
+    backend, driver = on_card(options, card=card)
     manifest = manifest_from_directory(with_plans)
     session = backend.open(with_plans, manifest.stages[Stage.POSTNET])
     plain = OnnxBackend().open(with_plans, manifest.stages[Stage.POSTNET])
@@ -562,8 +563,7 @@ def test_scratch_that_cannot_grow_leaves_the_state(with_plans: Path, options: Gp
             for name, array in noise(plain.graph, frames, number).items()
             if name in ("frames", "mask")
         }
-        if frames == 20:
-            driver.fail_at(1, OUT_OF_MEMORY, "memory_alloc")
+        card.others = card.total if frames == 20 else 0
         mels = [sequence.advance(inputs)["mel"] for sequence in sequences]
         gaps.append(float(np.abs(mels[0] - mels[1]).max()))
     assert max(gaps) < 1e-6

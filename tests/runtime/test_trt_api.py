@@ -67,7 +67,12 @@ USED = {
 USED_OF_RTX = {
     "IExecutionContext": {"is_stream_capturable": "stream"},
     "ICudaEngine": {"create_execution_context": "runtime_config"},
-    "IRuntimeConfig": {"create_runtime_cache": "", "set_runtime_cache": "cache"},
+    "IRuntimeConfig": {
+        "create_runtime_cache": "",
+        "set_runtime_cache": "cache",
+        "dynamic_shapes_kernel_specialization_strategy": None,
+    },
+    "DynamicShapesKernelSpecializationStrategy": {"NONE": None},
     "IRuntimeCache": {"serialize": "", "deserialize": "blob"},
 }
 """What it uses where it exists."""
@@ -148,6 +153,9 @@ FAKED = {
     "ExecutionContextAllocationStrategy": fake_trt.ExecutionContextAllocationStrategy,
     "EngineValidity": fake_trt.EngineValidity,
     "CudaGraphStrategy": fake_trt.CudaGraphStrategy,
+    "DynamicShapesKernelSpecializationStrategy": (
+        fake_trt.DynamicShapesKernelSpecializationStrategy
+    ),
 }
 
 
