@@ -27,6 +27,7 @@ from sambert_trt.engines.errors import (
     DeviceMemoryError,
     EngineError,
     EngineMissingError,
+    GraphError,
     InputError,
     SambertError,
 )
@@ -496,3 +497,74 @@ def test_whatever_happens_the_books_are_balanced(
 @cache
 def expected_speech(directory: Path, line: str) -> NDArray[np.float32]:
     return spoken(directory, None, [line])
+
+
+def test_a_voice_that_did_not_open_can_be_opened_again(
+    with_plans: Callable[[str], Path], options: GpuOptions
+) -> None:
+    directory = with_plans("plain")
+    backend, driver = fake_backend(replace(options, mode=ResidencyMode.RESIDENT))
+    driver.fail_at(3, "CUDA_ERROR_UNKNOWN", "stream_create")
+    with pytest.raises(BackendError, match="stream_create"):
+        open_voice(directory, backend=backend)
+    assert backend.memory_report().engines == ()
+    lines = lines_of(directory, 1)
+    assert_same(spoken(directory, backend, lines), spoken(directory, None, lines))
+    backend.close()
+    driver.assert_clean()
+
+
+def test_a_budget_is_never_more_than_the_card(options: GpuOptions) -> None:
+    chosen = replace(options, budget=MemoryBudget(total=8 << 30, reserve=MIB))
+    backend, _ = fake_backend(chosen, FakeCard(total=6 << 30))
+    assert backend.memory_report().limit == (6 << 30) - MIB
+    backend.close()
+
+
+def test_an_array_of_another_dtype_is_refused(
+    with_plans: Callable[[str], Path], options: GpuOptions
+) -> None:
+    directory = with_plans("plain")
+    backend, driver = fake_backend(options)
+    record = manifest_from_directory(directory).stages[Stage.MEMORY_KV]
+    session = backend.open(directory, record)
+    memory = np.zeros((1, 3, int(record.graph.inputs[0].shape[2])))
+    with pytest.raises(GraphError, match=r"memory_kv\.memory takes float32, got float64"):
+        session.run({"memory": memory})
+    session.close()
+    backend.close()
+    driver.assert_clean()
+
+
+@pytest.mark.parametrize("call", ["copy_on_device", "copy_to_host", "copy_to_device"])
+def test_nothing_stays_queued_after_an_error(
+    with_plans: Callable[[str], Path], options: GpuOptions, call: str
+) -> None:
+    """With one scratch for all, the next engine would compute in memory that is still in use."""
+    directory = with_plans("plain")
+    backend, driver = fake_backend(replace(options, isolation=SHARED))
+    with open_voice(directory, backend=backend, threads=1) as voice:
+        driver.fail_at(1, "CUDA_ERROR_UNKNOWN", call)
+        with pytest.raises(BackendError, match=call):
+            voice.say(symbols=lines_of(directory, 1))
+        names = driver.names()
+        failed = len(names) - 1 - names[::-1].index(call)
+        assert "stream_synchronize" in names[failed:]
+    backend.close()
+    driver.assert_clean()
+
+
+def test_idle_engines_make_room_for_a_run(
+    with_plans: Callable[[str], Path], options: GpuOptions
+) -> None:
+    directory = with_plans("plain")
+    backend, driver = fake_backend(options)
+    lines = lines_of(directory, 1)
+    with open_voice(directory, backend=backend, threads=1) as voice:
+        driver.fail_at(20, "CUDA_ERROR_OUT_OF_MEMORY", "memory_alloc")
+        samples = voice.say(symbols=lines, policy=SMALL_CHUNKS).samples
+        driver.stop_failing()
+        assert backend.memory_report().counters["evicted"] > 0
+    assert_same(samples, spoken(directory, None, lines))
+    backend.close()
+    driver.assert_clean()
