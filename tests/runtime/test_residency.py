@@ -597,14 +597,13 @@ class Run:
     def _close(self, number: int, pauses: int) -> None:
         if pauses == 2:
             self.manager.close()
+            thread = self.manager._prefetcher
+            assert thread is None or cast(ScheduledThread, thread).done
 
     def _close_for_good(self) -> None:
         while True:
             with suppress(Interrupt):
-                self.manager.close()
-                break
-        thread = self.manager._prefetcher
-        assert thread is None or cast(ScheduledThread, thread).done
+                return self.manager.close()
 
     def check(self) -> None:
         """What holds at the end of every run."""
@@ -640,6 +639,7 @@ COLLISIONS = {
     "leases and evictions": [["lease 0", "evict 0", "lease 1"], ["lease 1", "evict 0", "lease 0"]],
     "a lease and unregistering it": [["lease 0", "lease 1"], ["unregister 1"], ["lease 2"]],
     "a prefetch and unregistering it": [["lease 0", "lease 1", "lease 0"], ["unregister 2"]],
+    "a prefetch and closing": [["lease 0", "lease 1"], ["close 0"]],
     "leases and closing": [["lease 0", "lease 1", "lease 2"], ["lease 2", "lease 1"], ["close 0"]],
     "the same engine": [["lease 0", "lease 1"], ["lease 1", "lease 0"], ["lease 1"]],
 }
