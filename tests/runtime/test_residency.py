@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import pairwise, permutations, product
 from types import SimpleNamespace
-from typing import cast
 from unittest import mock
 
 import pytest
@@ -213,11 +212,6 @@ class ScheduledThread:
     def start(self) -> None:
         """Starts it."""
         self._task = self._schedule.spawn(self._run, self._name)
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._task.done
 
     def _run(self) -> None:
         with suppress(Interrupt):
@@ -597,8 +591,6 @@ class Run:
     def _close(self, number: int, pauses: int) -> None:
         if pauses == 2:
             self.manager.close()
-            thread = self.manager._prefetcher
-            assert thread is None or cast(ScheduledThread, thread).done
 
     def _close_for_good(self) -> None:
         while True:
@@ -1075,6 +1067,23 @@ def test_a_failed_prefetch_is_silent_and_the_lease_says_why(
     kit.use("b", "a")
     kit.manager.close()
     assert caplog.records == []
+
+
+def test_closing_ends_the_prefetch() -> None:
+    kit = Kit({"a": 5, "b": 5}, limit=10, prefetch=True)
+    prefetch = kit.manager._prefetch
+
+    def slowly(request: Request) -> None:
+        prefetch(request)
+        wait_until(lambda: not kit.manager._handles)
+        for _ in range(1000):
+            time.sleep(0)
+
+    with mock.patch.object(kit.manager, "_prefetch", slowly):
+        kit.use("a")
+        kit.manager.close()
+    assert kit.manager._prefetcher is not None
+    assert not kit.manager._prefetcher.is_alive()
 
 
 def test_a_prefetch_that_finds_the_card_full_leaves_the_others_open() -> None:
