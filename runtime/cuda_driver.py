@@ -37,8 +37,8 @@ def driver_from_cuda_bindings() -> Driver:
         (status,) = api.cuInit(0)
     except Exception as error:
         raise BackendError(
-            f"no NVIDIA driver was found ({error}): install it, or start the container with "
-            "--gpus all; without a card, speak with ONNX Runtime"
+            "no NVIDIA driver was found: install it, or start the container with --gpus all; "
+            "without a card, speak with --backend cpu"
         ) from error
     if status:
         raise error_from_cuda(status.name, "cuInit")
