@@ -14,9 +14,11 @@ from .results import Plot
 __all__ = ["svg_from_plot"]
 
 _WIDTH, _HEIGHT = 760, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 190, 34, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 190, 52, 44
 _COLOURS = ("#1b6ca8", "#c8553d", "#4c956c", "#8e5aa8", "#b08900", "#2f4858", "#d1495b", "#00798c")
 _TICKS = 5
+_MARKED = 40
+"""Up to so many points are marked one by one."""
 
 
 def svg_from_plot(plot: Plot) -> str:
@@ -32,7 +34,7 @@ def svg_from_plot(plot: Plot) -> str:
         _text(_LEFT, 20, plot.title, size=13),
         *_grid(across, up),
         _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, plot.x, anchor="middle"),
-        _text(_LEFT, _TOP - 4, plot.y),
+        _text(_LEFT, _TOP - 12, plot.y),
         *_drawn(lines, across, up),
         "</svg>",
     ]
@@ -44,12 +46,25 @@ def _finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
-    """Least and largest, apart from each other."""
+    """Least and largest, widened to whole ticks."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     if high - low < 1e-12:
         spread = max(abs(low), 1.0) / 2
-        return low - spread, high + spread
-    return low, high
+        low, high = low - spread, high + spread
+    tick = _tick((low, high))
+    return math.floor(low / tick + 1e-9) * tick, math.ceil(high / tick - 1e-9) * tick
+
+
+def _tick(span: tuple[float, float]) -> float:
+    """The distance of ticks: 1, 2 or 5 times a power of ten, about `_TICKS` of them."""
+    rough = (span[1] - span[0]) / _TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
+
+
+def _ticks(span: tuple[float, float]) -> list[float]:
+    tick = _tick(span)
+    return [tick * n for n in range(round(span[0] / tick), round(span[1] / tick) + 1)]
 
 
 def _across(x: float, span: tuple[float, float]) -> float:
@@ -61,16 +76,15 @@ def _up(y: float, span: tuple[float, float]) -> float:
 
 
 def _grid(across: tuple[float, float], up: tuple[float, float]) -> Iterator[str]:
-    for tick in range(_TICKS):
-        share = tick / (_TICKS - 1)
-        x, y = (low + share * (high - low) for low, high in (across, up))
-        left, height = _across(x, across), _up(y, up)
+    for y in _ticks(up):
+        height = _up(y, up)
         yield (
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height:.1f}" y2="{height:.1f}" '
             'stroke="#dddddd"/>'
         )
-        yield _text(_LEFT - 6, height + 4, f"{y:.4g}", anchor="end")
-        yield _text(left, _HEIGHT - _BOTTOM + 16, f"{x:.4g}", anchor="middle")
+        yield _text(_LEFT - 6, height + 4, f"{y:.6g}", anchor="end")
+    for x in _ticks(across):
+        yield _text(_across(x, across), _HEIGHT - _BOTTOM + 16, f"{x:.6g}", anchor="middle")
 
 
 def _drawn(
@@ -80,8 +94,11 @@ def _drawn(
 ) -> Iterator[str]:
     for number, (name, points) in enumerate(lines.items()):
         colour, height = _COLOURS[number % len(_COLOURS)], _TOP + 8 + 17 * number
-        path = " ".join(f"{_across(x, across):.1f},{_up(y, up):.1f}" for x, y in points)
+        places = [(_across(x, across), _up(y, up)) for x, y in points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         yield f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+        for x, y in places if len(places) <= _MARKED else ():
+            yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>'
         left = _WIDTH - _RIGHT + 12
         yield f'<rect x="{left}" y="{height - 8}" width="10" height="10" fill="{colour}"/>'
         yield _text(left + 15, height + 1, name)
