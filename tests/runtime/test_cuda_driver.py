@@ -252,7 +252,9 @@ def test_without_a_driver_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(BackendError, match=r"CUDA_ERROR_NO_DEVICE: no NVIDIA card is visible"):
         driver_from_cuda_bindings()
     monkeypatch.setattr(bindings, "cuInit", missing)
-    with pytest.raises(BackendError, match=r"no NVIDIA driver was found: .*speak with --backend cpu"):
+    with pytest.raises(
+        BackendError, match=r"no NVIDIA driver was found: .*speak with --backend cpu"
+    ):
         driver_from_cuda_bindings()
 
 
