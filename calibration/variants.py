@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from filelock import FileLock, Timeout
 
 from sambert_trt.engines.errors import (
     GraphError,
@@ -30,6 +29,7 @@ from sambert_trt.engines.errors import (
     SambertError,
 )
 from sambert_trt.engines.graphs import AxisRange, GraphSpec, Precision, Stage
+from sambert_trt.engines.locks import locked
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest, manifest_from_json
 from sambert_trt.engines.voice import (
     MANIFEST,
@@ -151,7 +151,11 @@ def write_variants(
     start, wanted = time.perf_counter(), set(stages)
     chosen = [stage for stage in Stage if stage in wanted]
     _manifest_text(directory)
-    with _writing(directory), _locked(directory / _LOCK), _emptied(directory / _WORK) as work:
+    with (
+        _writing(directory),
+        locked(directory / _LOCK, _LOCK_SECONDS),
+        _emptied(directory / _WORK) as work,
+    ):
         text = _manifest_text(directory)
         manifest = manifest_from_json(text, str(directory / MANIFEST))
         made = []
@@ -281,19 +285,6 @@ def _install(
                 undo.callback(target.unlink, missing_ok=True)
             source.replace(target)
         undo.pop_all()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        with FileLock(path, timeout=_LOCK_SECONDS):
-            yield
-    except Timeout as error:
-        raise OutputError(
-            f"another process has held {path} for {_LOCK_SECONDS:.0f} s: wait for it or stop it"
-        ) from error
-    except NotImplementedError as error:
-        raise OutputError(f"{path.parent} is on a file system without locks: copy it") from error
 
 
 @contextmanager

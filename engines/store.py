@@ -30,6 +30,7 @@ from pathlib import Path
 from .engine import EngineRecord, EngineSpec, Flavour, engine_record_from_json
 from .errors import EngineError, EngineMissingError, OutputError, SchemaError
 from .graphs import Precision, Stage
+from .locks import locked
 from .private import opened_folder, read_file, sync_folder, write_file
 
 __all__ = ["ENGINES", "EngineCheck", "EngineStore", "Removal", "StoredEngine"]
@@ -360,7 +361,7 @@ class EngineStore:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with opened_folder(self._directory.resolve(), None):
             pass  # refused where others could swap files below us
-        with _locked(self._directory / LOCK):
+        with locked(self._directory / LOCK, _LOCK_SECONDS):
             self._recover(removed if removed is not None else [])
             work = self._directory / f"{WORK}{_owner()}-{secrets.token_hex(4)}"
             work.mkdir(mode=0o700)
@@ -522,31 +523,6 @@ def _swap(fresh: Path, target: Path, old: Path) -> None:
     except BaseException:
         target.rename(fresh)
         raise
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the store's lock. The system lets go of it when its owner dies."""
-    try:
-        from filelock import FileLock, Timeout
-    except ImportError as error:
-        raise EngineError(
-            "storing plans needs the package filelock; install it with: "
-            "pip install 'sambert-trt[rtx]'"
-        ) from error
-    lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise OutputError(
-            f"another process has held {path} for {_LOCK_SECONDS:.0f} s; wait for it or stop it"
-        ) from error
-    except NotImplementedError as error:
-        raise OutputError(f"{path.parent} is on a file system without locks; move it") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _owner() -> str:
