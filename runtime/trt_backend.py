@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -17,8 +16,6 @@ from typing import Any, Protocol
 
 from sambert_trt.engines.errors import (
     BackendError,
-    DeviceLostError,
-    DeviceMemoryError,
     SambertError,
 )
 from sambert_trt.engines.flavours import default_flavour, trt_module
@@ -26,21 +23,23 @@ from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.store import EngineStore, StoredEngine
 
-from .backend import Array, Session, SlidingRows, StepRun, state_like, zero_state
+from .backend import Session
 from .cuda import Context, Driver, PinnedBuffer
 from .gpu import GpuOptions, PlanCopies
 from .kernel_cache import KernelCache, default_cache_folder
 from .memory import EngineMemory, MemoryReport
 from .residency import (
     EngineCost,
-    EngineHandle,
     Isolation,
     MemoryBudget,
     ResidencyManager,
     ResidencyMode,
 )
 from .trt_api import LoadedPlan, TrtApi
-from .trt_engine import Layout, TrtEngine, records_graphs
+from .trt_engine import TrtEngine, records_graphs
+from .trt_layout import Layout
+from .trt_plan import WaitingPlan
+from .trt_session import TrtSession
 from .trt_space import CONTEXT_BYTES, OwnSpace, SharedSpace, Space
 
 __all__ = ["CardMemory", "TrtBackend"]
@@ -97,7 +96,7 @@ class TrtBackend:
         self._kernels = KernelCache(options.kernels or default_cache_folder(), machine)
         self._total, self._context_bytes = self._measured_card()
         self._warned, self._lock = False, threading.Lock()
-        self._plans: dict[str, _Plan] = {}
+        self._plans: dict[str, WaitingPlan] = {}
         self._manager: ResidencyManager[TrtEngine] = ResidencyManager(
             _within(options.budget or MemoryBudget(_EIGHT_GIB), self._total),
             options.mode,
@@ -124,7 +123,7 @@ class TrtBackend:
         store, entry = self._found(directory, record)
         graph = replace(record.graph, axes=dict(entry.record.spec.profile))
         name = f"{directory.resolve().name}/{record.graph.stage.value}"
-        plan = _Plan(store, entry, self._pinned if self._pins else None, self.options.plans)
+        plan = WaitingPlan(store, entry, self._pinned if self._pins else None, self.options.plans)
         cost = EngineCost(
             self._context_bytes,
             max(entry.record.weights_bytes, 0),
@@ -213,7 +212,9 @@ class TrtBackend:
         )
         return store, entry
 
-    def _engine(self, name: str, graph: GraphSpec, plan: _Plan, cost: EngineCost) -> TrtEngine:
+    def _engine(
+        self, name: str, graph: GraphSpec, plan: WaitingPlan, cost: EngineCost
+    ) -> TrtEngine:
         """Opens an engine; the manager calls this when there is room."""
         content = plan.content()
         kernels = self._kernels.load(plan.sha256)
@@ -278,181 +279,6 @@ class TrtBackend:
         if advice and not self._warned:
             _LOG.warning("%s", advice)
         self._warned = bool(advice)
-
-
-class _Plan:
-    """A plan while its engine is closed: verified whenever it comes from the disk."""
-
-    def __init__(
-        self,
-        store: EngineStore,
-        entry: StoredEngine,
-        pin: Callable[[bytes], PinnedBuffer] | None,
-        copies: PlanCopies,
-    ) -> None:
-        self._store, self._entry, self._pin, self._copies = store, entry, pin, copies
-        self._bytes: bytes | None = None
-        self._buffer: PinnedBuffer | None = None
-
-    @property
-    def sha256(self) -> str:
-        """Of the plan."""
-        return self._entry.record.plan_sha256
-
-    @property
-    def host_bytes(self) -> int:
-        """What it holds in this process."""
-        kept = self._bytes is not None or self._buffer is not None
-        return self._entry.record.plan_bytes if kept else 0
-
-    def content(self) -> bytes | memoryview:
-        """The plan's bytes.
-
-        Raises:
-            EngineError: the file is not the one its record names, or others may write it.
-        """
-        if self._buffer is not None:
-            return self._buffer.content
-        content = self._bytes or self._store.plan_bytes(self._entry)
-        if self._pin is not None:
-            self._buffer = self._pin(content)
-            return self._buffer.content
-        if self._copies is PlanCopies.MEMORY:
-            self._bytes = content
-        return content
-
-    def close(self) -> None:
-        """Drops the copy."""
-        buffer, self._buffer, self._bytes = self._buffer, None, None
-        if buffer is not None:
-            buffer.close()
-
-
-class TrtSession:
-    """A stage whose engine is leased for every call."""
-
-    def __init__(
-        self,
-        manager: ResidencyManager[TrtEngine],
-        handle: EngineHandle[TrtEngine],
-        graph: GraphSpec,
-        forget: Callable[[], None],
-    ) -> None:
-        self._manager, self._handle, self._graph = manager, handle, graph
-        self._forget = forget
-
-    @property
-    def graph(self) -> GraphSpec:
-        """See `Session.graph`."""
-        return self._graph
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Session.run`."""
-        return self._with_room(lambda engine: engine.run(inputs))
-
-    def steps(self, sizes: Mapping[str, int]) -> StepRun:
-        """See `Session.steps`."""
-        return TrtSteps(self, sizes)
-
-    def warm(self) -> None:
-        """Opens the engine."""
-        with self._manager.lease(self._handle):
-            pass
-
-    def advance(self, steps: TrtSteps, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs steps of a sequence."""
-
-        def advanced(engine: TrtEngine) -> dict[str, Array]:
-            steps.check()
-            return engine.advance(steps, inputs)
-
-        return self._with_room(advanced)
-
-    def recall(self, steps: TrtSteps) -> None:
-        """Brings a sequence's state home, where it is on the card."""
-        if steps.state is not None:
-            return
-        try:
-            with self._manager.lease(self._handle) as engine:
-                engine.recall(steps)
-        except DeviceMemoryError:  # the engine closed in the meantime, and brought it home
-            if steps.state is None:
-                raise
-
-    def close(self) -> None:
-        """See `Session.close`."""
-        self._manager.unregister(self._handle)
-        self._forget()
-
-    def _with_room(self, work: Callable[[TrtEngine], dict[str, Array]]) -> dict[str, Array]:
-        """Runs under a lease; where the card has no room for it, once more without idle engines."""
-        try:
-            with self._manager.lease(self._handle) as engine:
-                return work(engine)
-        except DeviceMemoryError:
-            if self._manager.mode is ResidencyMode.RESIDENT or not self._manager.evict_idle():
-                raise
-        with self._manager.lease(self._handle) as engine:
-            return work(engine)
-
-
-class TrtSteps:
-    """A sequence whose state is on the card, or here while its engine is closed or another's.
-
-    Attributes:
-        state: FEEDBACK inputs by name; None while the engine holds them.
-        rows: of the sliding input.
-    """
-
-    def __init__(self, session: TrtSession, sizes: Mapping[str, int]) -> None:
-        self._session = session
-        self._error: SambertError | None = None
-        self._closed = False
-        self.state: dict[str, Array] | None = zero_state(session.graph, sizes)
-        self.rows = SlidingRows(sizes.get("window", 0))
-
-    @property
-    def closed(self) -> bool:
-        """Whether nobody needs the state any more."""
-        return self._closed
-
-    def extend(self, rows: Array) -> None:
-        """See `StepRun.extend`."""
-        self.rows.extend(rows)
-
-    def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `StepRun.advance`."""
-        return self._session.advance(self, inputs)
-
-    def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
-        """See `StepRun.suspended`."""
-        self._session.recall(self)
-        self.check()
-        return self.state or {}, self.rows.kept()
-
-    def resume(self, state: Mapping[str, Array], rows: Array | None) -> None:
-        """See `StepRun.resume`."""
-        self._session.recall(self)
-        self.state = state_like(self.state or {}, state)
-        if rows is not None:
-            self.rows.extend(rows)
-
-    def fail(self, error: SambertError) -> None:
-        """Notes that the state was lost with the card's memory."""
-        self._error = error
-
-    def check(self) -> None:
-        """Raises what lost the state."""
-        if isinstance(self._error, DeviceLostError):
-            raise self._error
-        if self._error is not None:
-            raise BackendError(f"the sentence cannot go on: {self._error}") from self._error
-        if self._closed:
-            raise BackendError("a sequence of steps was used after it was closed")
-
-    def close(self) -> None:
-        """See `StepRun.close`."""
-        self._closed, self.state = True, None
 
 
 class _UnknownMemory:

@@ -23,23 +23,24 @@ from sambert_trt.engines.errors import (
     GraphError,
     SambertError,
 )
-from sambert_trt.engines.graphs import GraphSpec, Stage, TensorSpec
+from sambert_trt.engines.graphs import GraphSpec, Stage
 
 from .backend import FEEDBACK, RETURNED, SLIDING, Array, SlidingRows
 from .cuda import DeviceBuffer, Graph, PinnedBuffer, Stream
 from .residency import EngineCost
 from .trt_api import LoadedPlan
+from .trt_layout import BURST, Layout, most_bytes
 from .trt_space import Space
 
-__all__ = ["Layout", "StepState", "TrtEngine", "records_graphs"]
+__all__ = ["StepState", "TrtEngine", "records_graphs"]
 
 _LOG = logging.getLogger(__name__)
-_ALIGNMENT = 512
 _NOISE = 64_000_000
 """Bytes a measurement may be off because others use the card at the same moment."""
 
-BURST: Mapping[Stage, int] = {Stage.DURATION_STEP: 64, Stage.DECODER_STEP: 32, Stage.POSTNET: 1}
-"""How many steps are sent to the card at once."""
+
+_UNREACHABLE: list[LoadedPlan] = []
+"""Plans whose context could not be made current: destroying them without it ends the process."""
 
 
 def records_graphs(stage: Stage) -> bool:
@@ -49,10 +50,6 @@ def records_graphs(stage: Stage) -> bool:
     background; a recorded graph would keep the slow ones.
     """
     return stage in (Stage.DURATION_STEP, Stage.DECODER_STEP)
-
-
-_UNREACHABLE: list[LoadedPlan] = []
-"""Plans whose context could not be made current: destroying them without it ends the process."""
 
 
 class StepState(Protocol):
@@ -72,47 +69,6 @@ class StepState(Protocol):
 
     def fail(self, error: SambertError) -> None:
         """Tells it that its state was lost."""
-
-
-class Layout:
-    """Where a stage's tensors lie in one block of device memory, and in its pinned twin.
-
-    Regions: each tensor by its name; feedback inputs twice, `h/0` and `h/1`, in turns written and
-    read; and for sequences what a burst of steps brings and gives, `mask/burst`.
-    """
-
-    def __init__(self, graph: GraphSpec) -> None:
-        self.size = 0
-        self._regions: dict[str, int] = {}
-        feedback = FEEDBACK.get(graph.stage, {})
-        steps = BURST.get(graph.stage, 0)
-        sliding = SLIDING.get(graph.stage)
-        for tensor in graph.inputs:
-            size = _most_bytes(graph, tensor)
-            if tensor.name in feedback:
-                self._add(f"{tensor.name}/0", size)
-                self._add(f"{tensor.name}/1", size)
-                continue
-            self._add(tensor.name, size)
-            if tensor.name == sliding:
-                window = graph.extent(tensor.shape[0]).most
-                self._add(f"{tensor.name}/burst", size // window * (window + steps - 1))
-            elif steps:
-                self._add(f"{tensor.name}/burst", size * steps)
-        for tensor in graph.outputs:
-            size = _most_bytes(graph, tensor)
-            if tensor.name not in feedback.values():
-                self._add(tensor.name, size)
-            if tensor.name in RETURNED.get(graph.stage, ()):
-                self._add(f"{tensor.name}/burst", size * steps)
-
-    def offset(self, region: str) -> int:
-        """Where a region starts."""
-        return self._regions[region]
-
-    def _add(self, region: str, size: int) -> None:
-        self._regions[region] = self.size
-        self.size += -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
 class TrtEngine:
@@ -396,7 +352,7 @@ class TrtEngine:
     def _check_outputs(self) -> None:
         for tensor in self._graph.outputs:
             size = self._bytes(tensor.name, self._plan.output_shape(tensor.name))
-            if size > _most_bytes(self._graph, tensor):
+            if size > most_bytes(self._graph, tensor):
                 raise BackendError(
                     f"{self._stage.value} would put {size} bytes into {tensor.name}, more than its "
                     "signature allows; build the plan again with sambert-build --force"
@@ -487,8 +443,3 @@ def _taken(before: int | None, after: int | None, expected: int) -> int:
 def _reasonable(taken: int, expected: int) -> int:
     """A measurement, unless it is so large that others must have had a part in it."""
     return min(taken, 2 * expected + _NOISE)
-
-
-def _most_bytes(graph: GraphSpec, tensor: TensorSpec) -> int:
-    shape = (graph.extent(entry).most for entry in tensor.shape)
-    return math.prod(shape) * np.dtype(tensor.dtype).itemsize

@@ -13,7 +13,8 @@ from sambert_trt.engines.store import ENGINES, EngineStore, StoredEngine
 from sambert_trt.runtime.backend import Array
 from sambert_trt.runtime.residency import EngineCost
 from sambert_trt.runtime.trt_api import LoadedPlan, TrtApi
-from sambert_trt.runtime.trt_engine import Layout, TrtEngine
+from sambert_trt.runtime.trt_engine import TrtEngine
+from sambert_trt.runtime.trt_layout import Layout
 from sambert_trt.runtime.trt_space import CONTEXT_BYTES, OwnSpace, Space
 
 from .card import Card
