@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -355,7 +356,7 @@ class _Block:
             _close_after(self._context._leave, error)
 
 
-class _Owned:
+class _Owned(ABC):
     """Something of a context: made, used and destroyed while the context is current."""
 
     def __init__(self, context: Context, create: Callable[[], Handle]) -> None:
@@ -402,8 +403,9 @@ class _Owned:
         del self._context._owned[self]
         return handle
 
+    @abstractmethod
     def _destroy(self, handle: Handle) -> None:
-        raise NotImplementedError
+        """Gives the handle back to the driver, the context being current."""
 
     def __enter__(self: Self) -> Self:
         return self

@@ -16,7 +16,6 @@ import contextlib
 import itertools
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from processor import load_average, processor_facts
 
 if TYPE_CHECKING:
     from sambert_trt.export.reference import Conditioning, Reference
@@ -148,7 +149,7 @@ def measure(options: argparse.Namespace, stack: contextlib.ExitStack) -> dict[st
         "threads": options.threads,
         "rounds": options.rounds,
         "machine": begun,
-        "load_at_end": _load(),
+        "load_at_end": load_average(),
         "speed": [summary(item) for item in series],
         "fresh_processes": {
             name: _spread([process[name] for process in fresh]) for name in fresh[0]
@@ -422,27 +423,10 @@ def machine_facts() -> dict[str, Any]:
     from importlib.metadata import version
 
     names = ("sambert-trt", "onnxruntime", "numpy", "torch")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "processor": _processor(),
-        "cores": cores,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load": _load(),
+        **processor_facts(),
         "versions": {name: version(name) for name in names},
     }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _load() -> list[float]:
-    return [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
 
 def tables(report: dict[str, Any]) -> Iterator[str]:

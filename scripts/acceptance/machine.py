@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
-import platform
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -17,6 +15,8 @@ from dataclasses import asdict
 from importlib.metadata import Distribution, PackageNotFoundError
 from pathlib import Path
 from typing import Any
+
+from processor import processor_facts
 
 from sambert_trt.engines.errors import SambertError
 from sambert_trt.engines.flavours import installed_flavours
@@ -48,7 +48,7 @@ def machine_facts(card: Card) -> dict[str, Any]:
         "used": None if card.flavour is None else f"{card.flavour.value} {card.version}",
         "memory_probe": card.probe,
         "clocks": clock_facts(card),
-        "processor": _processor_facts(),
+        "processor": processor_facts(),
         "versions": {name: _version(name) for name in _PACKAGES if _version(name)},
         "revision": _revision(),
     }
@@ -118,25 +118,6 @@ def _driver_facts() -> dict[str, str]:
         return asdict(driver_facts())
     except SambertError as error:
         return {"unknown": str(error)}
-
-
-def _processor_facts() -> dict[str, Any]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "processor": _processor(),
-        "cores": cores,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load": [round(x, 2) for x in os.getloadavg()] if hasattr(os, "getloadavg") else [],
-    }
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str | None:
