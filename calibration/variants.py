@@ -153,7 +153,7 @@ def write_variants(
     _manifest_text(directory)
     with (
         _writing(directory),
-        locked(directory / _LOCK, _LOCK_SECONDS),
+        locked(directory / _LOCK, _LOCK_SECONDS, "calibrate"),
         _emptied(directory / _WORK) as work,
     ):
         text = _manifest_text(directory)

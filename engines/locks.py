@@ -15,8 +15,13 @@ __all__ = ["locked"]
 
 
 @contextmanager
-def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Holds the lock for the block; waits at most so many seconds for another holder.
+def locked(path: Path, seconds: float, extra: str) -> Iterator[None]:
+    """Holds the lock for the block.
+
+    Args:
+        path: the lock's file, beside what it guards.
+        seconds: how long to wait for another holder.
+        extra: the project's extra that brings filelock to this writer.
 
     Raises:
         OutputError: another process held it all the time, or the file system has no locks.
@@ -26,8 +31,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
         from filelock import FileLock, Timeout
     except ImportError as error:
         raise EngineError(
-            "writing needs the package filelock; install it with: pip install filelock, or "
-            "pip install 'sambert-trt[rtx]'"
+            f"filelock is not installed; install it with: pip install 'sambert-trt[{extra}]'"
         ) from error
     lock = FileLock(path, timeout=seconds, mode=0o600)
     try:

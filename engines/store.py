@@ -361,7 +361,7 @@ class EngineStore:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with opened_folder(self._directory.resolve(), None):
             pass  # refused where others could swap files below us
-        with locked(self._directory / LOCK, _LOCK_SECONDS):
+        with locked(self._directory / LOCK, _LOCK_SECONDS, "rtx"):
             self._recover(removed if removed is not None else [])
             work = self._directory / f"{WORK}{_owner()}-{secrets.token_hex(4)}"
             work.mkdir(mode=0o700)

@@ -109,12 +109,12 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("package", ["onnx", "filelock"])
 def test_a_package_that_is_missing_names_the_extra(
-    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    package: str, voice: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for module in ("half", "variants"):
         monkeypatch.delitem(sys.modules, f"sambert_trt.calibration.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
-    assert main(["voice", "--precision", "fp16"]) == 1
+    assert main([voice, "--precision", "fp16"]) == 1
     printed = capsys.readouterr().err
     assert f"{package} is not installed; install it with: pip install" in printed
     assert "'sambert-trt[calibrate]'" in printed
