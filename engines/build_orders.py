@@ -117,7 +117,7 @@ def build_orders(directory: Path, options: BuildOptions) -> BuildOrders:
     orders = []
     for stage, precision in pairs:
         record = manifest.record(stage, precision)
-        spec = _spec(record, precision, product, ready, options)
+        spec = _spec(record, product, ready, options)
         orders.append(_order(store, entries, spec, record, force=options.force))
     return BuildOrders(directory, store, options, tuple(orders), _notes(orders, options))
 
@@ -189,7 +189,6 @@ def _answer(product: InstalledFlavour, options: BuildOptions) -> dict[str, Any]:
 
 def _spec(
     record: StageRecord,
-    precision: Precision,
     product: InstalledFlavour,
     ready: Mapping[str, Any],
     options: BuildOptions,
@@ -197,7 +196,7 @@ def _spec(
     workspace = options.workspace
     return EngineSpec(
         stage=record.graph.stage,
-        precision=precision,
+        precision=record.graph.precision,
         graph_sha256=record.file.sha256,
         recipe=record.recipe,
         profile=profile_from_graph(record.graph, _axes_of(record.graph.stage, options.axes)),

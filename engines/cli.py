@@ -282,7 +282,7 @@ def _graphs(voice: Path) -> frozenset[str]:
     """The sha256 of every graph a voice has."""
     manifest = manifest_from_directory(voice)
     records = [*manifest.stages.values()]
-    for stages in manifest.variants.values():
+    for stages in (*manifest.variants.values(), *manifest.assignments.values()):
         records += stages.values()
     return frozenset(record.file.sha256 for record in records)
 

@@ -17,6 +17,7 @@ __all__ = [
     "METADATA_KEY",
     "AxisRange",
     "GraphSpec",
+    "Placement",
     "Precision",
     "Stage",
     "TensorSpec",
@@ -44,6 +45,13 @@ class Precision(str, Enum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
+
+
+class Placement(str, Enum):
+    """Whose kernels a quantised graph is written for: they fuse different patterns."""
+
+    CPU = "cpu"
+    TENSORRT = "tensorrt"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .errors import SchemaError, VoiceError
-from .graphs import GraphSpec, Precision, Stage, graph_spec_from_dict
+from .graphs import GraphSpec, Placement, Precision, Stage, graph_spec_from_dict
 
 __all__ = ["SCHEMA", "F0Rule", "FileRecord", "StageRecord", "VoiceManifest", "manifest_from_json"]
 
@@ -62,6 +62,8 @@ class VoiceManifest:
     """A voice. Widths are channels, `hop` and rates are samples.
 
     `stages` are the graphs as exported, in fp32; `variants` the same stages in other precisions.
+    `assignments` are what calibration chose where int8 is asked for: for each placement all stages,
+    each in int8 or in the precision that it had better stay in.
     `weights` are the source's weights as safetensors, which speaking does not need.
     """
 
@@ -90,30 +92,41 @@ class VoiceManifest:
     weights: dict[str, FileRecord]
     provenance: dict[str, Any]
     variants: dict[Precision, dict[Stage, StageRecord]] = field(default_factory=dict)
+    assignments: dict[Placement, dict[Stage, StageRecord]] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """Every file the voice speaks with, besides the manifest."""
-        variants = (record for stages in self.variants.values() for record in stages.values())
-        return (*self.essential_files, *(record.file for record in variants))
+        others = (*self.variants.values(), *self.assignments.values())
+        files = (record.file for stages in others for record in stages.values())
+        return tuple(dict.fromkeys((*self.essential_files, *files)))
 
     @property
     def essential_files(self) -> tuple[FileRecord, ...]:
         """The files without which there is no voice: all but those of other precisions."""
         return (self.styles, *(record.file for record in self.stages.values()))
 
-    def record(self, stage: Stage, precision: Precision) -> StageRecord:
-        """A stage's graph in a precision.
+    def record(
+        self, stage: Stage, precision: Precision, placement: Placement = Placement.TENSORRT
+    ) -> StageRecord:
+        """A stage's graph in a precision; int8 gives what calibration chose for the placement.
 
         Raises:
             VoiceError: nobody has made it.
         """
-        stages = self.stages if precision is Precision.FP32 else self.variants.get(precision, {})
+        if precision is Precision.FP32:
+            return self.stages[stage]
+        if precision is Precision.INT8:
+            stages = self.assignments.get(placement, {})
+            where, command = f" for {placement.value}", f"--target {placement.value}"
+        else:
+            stages = self.variants.get(precision, {})
+            where, command = "", f"--precision {precision.value}"
         if stage not in stages:
             raise VoiceError(
-                f"the voice {self.name} has no {precision.value} graph of {stage.value}; make it "
-                f"with: sambert-calibrate VOICE --precision {precision.value}"
+                f"the voice {self.name} has no {precision.value} graph of {stage.value}{where}; "
+                f"make it with: sambert-calibrate VOICE {command}"
             )
         return stages[stage]
 
@@ -122,7 +135,7 @@ class VoiceManifest:
         data = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name not in ("stages", "variants", "f0", "styles", "weights")
+            if field.name not in ("stages", "variants", "assignments", "f0", "styles", "weights")
         }
         data["f0"] = None if self.f0 is None else dataclasses.asdict(self.f0)
         data["styles"] = dataclasses.asdict(self.styles)
@@ -130,6 +143,9 @@ class VoiceManifest:
         data["stages"] = _stages_as_dict(self.stages)
         data["variants"] = {
             precision.value: _stages_as_dict(stages) for precision, stages in self.variants.items()
+        }
+        data["assignments"] = {
+            placement.value: _stages_as_dict(found) for placement, found in self.assignments.items()
         }
         return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
@@ -171,12 +187,13 @@ def _manifest_from_dict(data: Mapping[str, Any]) -> VoiceManifest:
         "dict[str, FileRecord]": _files,
         "dict[Stage, StageRecord]": _stages,
         "dict[Precision, dict[Stage, StageRecord]]": _variants,
+        "dict[Placement, dict[Stage, StageRecord]]": _assignments,
         "dict[str, Any]": dict,
     }
     values = {
         field.name: converters[str(field.type)](data[field.name])
         for field in dataclasses.fields(VoiceManifest)
-        if field.name in data or field.name != "variants"
+        if field.name in data or field.name not in ("variants", "assignments")
     }
     return VoiceManifest(**values)
 
@@ -211,6 +228,14 @@ def _stages_as_dict(stages: Mapping[Stage, StageRecord]) -> dict[str, Any]:
 
 def _variants(value: Mapping[str, Any]) -> dict[Precision, dict[Stage, StageRecord]]:
     return {Precision(name): _stages(item) for name, item in value.items()}
+
+
+def _assignments(value: Mapping[str, Any]) -> dict[Placement, dict[Stage, StageRecord]]:
+    found = {Placement(name): _stages(item) for name, item in value.items()}
+    for placement, stages in found.items():
+        if len(stages) < len(Stage):
+            raise ValueError(f"the assignment for {placement.value} lacks stages")
+    return found
 
 
 def _record(kind: type[Record], value: Mapping[str, Any]) -> Record:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import GraphError, InputError
-from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
+from sambert_trt.engines.graphs import GraphSpec, Placement, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 
 from .memory import MemoryReport
@@ -95,6 +95,10 @@ class Session(Protocol):
 
 class Backend(Protocol):
     """Opens the graphs of a voice."""
+
+    @property
+    def placement(self) -> Placement:
+        """Which quantised graphs it runs well."""
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         """The precision this backend takes where nobody names one."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sambert_trt.engines.errors import DeviceMemoryError, InputError
-from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
+from sambert_trt.engines.graphs import GraphSpec, Placement, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
 
@@ -76,6 +76,11 @@ class FallbackBackend:
         self._processor = processor if Remedy.CPU in remedies else None
         self._counters: Counter[str] = Counter()
         self._lock = threading.Lock()
+
+    @property
+    def placement(self) -> Placement:
+        """See `Backend.placement`."""
+        return self.primary.placement
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         """See `Backend.preferred`."""

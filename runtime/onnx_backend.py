@@ -25,7 +25,7 @@ from sambert_trt.engines.errors import (
     DeviceMemoryError,
     GraphError,
 )
-from sambert_trt.engines.graphs import METADATA_KEY, GraphSpec, Precision
+from sambert_trt.engines.graphs import METADATA_KEY, GraphSpec, Placement, Precision
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import checked_bytes
 
@@ -114,6 +114,11 @@ class OnnxBackend:
         if provider is OnnxProvider.CUDA:
             self._check_cuda()
             self._providers.insert(0, (_CUDA, _cuda_options(cuda or CudaOptions())))
+
+    @property
+    def placement(self) -> Placement:
+        """See `Backend.placement`."""
+        return Placement.CPU if self.provider is OnnxProvider.CPU else Placement.TENSORRT
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         """See `Backend.preferred`: few processors compute in half precision."""

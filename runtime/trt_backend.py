@@ -19,7 +19,7 @@ from sambert_trt.engines.errors import (
     SambertError,
 )
 from sambert_trt.engines.flavours import default_flavour, trt_module
-from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
+from sambert_trt.engines.graphs import GraphSpec, Placement, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.store import EngineStore, StoredEngine
 
@@ -104,6 +104,11 @@ class TrtBackend:
             free_bytes=self._memory.free,
             prefetch=options.prefetch,
         )
+
+    @property
+    def placement(self) -> Placement:
+        """See `Backend.placement`."""
+        return Placement.TENSORRT
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         """See `Backend.preferred`: fp16 where all its plans are there, else fp32 likewise."""

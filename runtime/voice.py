@@ -119,7 +119,7 @@ class Voice:
         self._backend = backend
         styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
         check_voice(directory, manifest, styles)
-        records = {stage: manifest.record(stage, precision) for stage in Stage}
+        records = {stage: manifest.record(stage, precision, backend.placement) for stage in Stage}
         self._slots, self._closed = BoundedSemaphore(threads), False
         pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="sambert-tts-open")
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
+from sambert_trt.engines.graphs import GraphSpec, Placement, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.runtime.backend import Array, Backend, Session, StepRun
 from sambert_trt.runtime.memory import MemoryReport
@@ -91,6 +91,11 @@ class RecordingBackend:
     def __init__(self, inner: Backend, graphs: Mapping[Stage, GraphSpec]) -> None:
         self._inner, self._graphs = inner, graphs
         self.traffic = {stage: Traffic() for stage in graphs}
+
+    @property
+    def placement(self) -> Placement:
+        """See `Backend.placement`."""
+        return self._inner.placement
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         """See `Backend.preferred`."""

@@ -25,7 +25,7 @@ from sambert_trt.engines.errors import (
     InputError,
     SambertError,
 )
-from sambert_trt.engines.graphs import AxisRange, GraphSpec, Precision, Stage
+from sambert_trt.engines.graphs import AxisRange, GraphSpec, Placement, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
 from sambert_trt.runtime.backend import Array, Backend, Session, StepRun
@@ -79,6 +79,10 @@ class NarrowBackend:
         self._inner, self._most = OnnxBackend(), most
         self.sessions: dict[Stage, Narrow] = {}
         self.closed = False
+
+    @property
+    def placement(self) -> Placement:
+        return self._inner.placement
 
     def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
         return Precision.FP32
