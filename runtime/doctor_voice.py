@@ -6,13 +6,13 @@ Numpy is imported where the tables of a voice are read. Nothing here raises.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from sambert_trt.engines.graphs import Precision, Stage
-from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.graphs import Placement, Precision, Stage
+from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.store import ENGINES, EngineCheck, EngineStore, StoredEngine
 from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
 
@@ -76,7 +76,7 @@ class VoiceFacts:
 
     Attributes:
         problem: why it cannot be used at all.
-        precisions: the stages that have a graph, by precision.
+        precisions: the stages that have a graph, by precision; of int8 by placement, `int8 cpu`.
         plans_problem: why its plans cannot be looked at.
     """
 
@@ -125,7 +125,7 @@ def voice_facts(directory: Path, machine: MachineFacts) -> VoiceFacts:
         precisions=_precisions(manifest),
         plans=plans or (),
         plans_problem=plans_problem,
-        backends=tuple(_backends(plans or (), machine, damage)),
+        backends=tuple(_backends(plans or (), machine, damage, manifest)),
     )
 
 
@@ -140,8 +140,18 @@ def _check_contents(directory: Path, manifest: VoiceManifest) -> None:
 
 
 def _precisions(manifest: VoiceManifest) -> dict[str, tuple[str, ...]]:
-    found = {Precision.FP32: manifest.stages, **manifest.variants}
-    return {p.value: tuple(s.value for s in Stage if s in stages) for p, stages in found.items()}
+    found = {p.value: set(stages) for p, stages in manifest.variants.items()}
+    for placement in manifest.assignments:
+        quantised = _quantised(manifest, placement)
+        found[f"{Precision.INT8.value} {placement.value}"] = set(quantised)
+    found = {Precision.FP32.value: set(manifest.stages), **found}
+    return {name: tuple(s.value for s in Stage if s in stages) for name, stages in found.items()}
+
+
+def _quantised(manifest: VoiceManifest, placement: Placement) -> dict[Stage, StageRecord]:
+    """The graphs of an assignment that are in int8."""
+    records = manifest.assignments.get(placement, {})
+    return {s: r for s, r in records.items() if r.graph.precision is Precision.INT8}
 
 
 def _plans(
@@ -180,11 +190,11 @@ def _obstacles(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The products that run a plan here; where none does, what stands against the closest."""
     spec = engine.record.spec
-    stages = (
-        manifest.stages
-        if spec.precision is Precision.FP32
-        else manifest.variants.get(spec.precision, {})
-    )
+    stages = {
+        **manifest.variants,
+        Precision.FP32: manifest.stages,
+        Precision.INT8: _quantised(manifest, Placement.TENSORRT),
+    }.get(spec.precision, {})
     if spec.stage not in stages:
         return (), (f"graph: the voice has no {spec.precision.value} graph of {spec.stage.value}",)
     graph = stages[spec.stage]
@@ -214,22 +224,39 @@ def _missing(machine: MachineFacts) -> Iterator[str]:
 
 
 def _backends(
-    plans: tuple[PlanFacts, ...], machine: MachineFacts, damage: str
+    plans: tuple[PlanFacts, ...],
+    machine: MachineFacts,
+    damage: str,
+    manifest: VoiceManifest | None = None,
 ) -> Iterator[BackendFacts]:
     """Every way to speak with the voice here; damage to the voice stops them all."""
+    assigned = {} if manifest is None else manifest.assignments
     fp32, onnx = Precision.FP32.value, machine.onnxruntime
     reason = damage or onnx.problem
     yield BackendFacts("cpu", "", fp32, not reason, reason)
+    if Placement.CPU in assigned:
+        yield BackendFacts("cpu", "", Precision.INT8.value, not reason, reason)
     if "CUDAExecutionProvider" in onnx.providers:
         reason = damage or onnx.cuda_problem
         yield BackendFacts("cuda", "", fp32, not reason, reason)
     for product in machine.usable:
         flavour = product.flavour.value
         for precision in (p.value for p in Precision):
-            made = [plan for plan in plans if plan.precision == precision]
+            made = list(_serving(plans, precision, assigned.get(Placement.TENSORRT, {})))
             if made or precision == Precision.FP16.value:
                 reason = damage or _no_tensorrt(machine, flavour, made)
                 yield BackendFacts("tensorrt", flavour, precision, not reason, reason)
+
+
+def _serving(
+    plans: tuple[PlanFacts, ...], precision: str, assigned: Mapping[Stage, StageRecord]
+) -> Iterator[PlanFacts]:
+    """The plans that speak in a precision; int8 is what calibration assigned to each stage."""
+    mixed = {stage.value: record.graph.precision.value for stage, record in assigned.items()}
+    for plan in plans:
+        wanted = mixed.get(plan.stage) if precision == Precision.INT8.value else precision
+        if plan.precision == wanted:
+            yield plan
 
 
 def _no_tensorrt(machine: MachineFacts, flavour: str, plans: list[PlanFacts]) -> str:

@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sambert_trt.engines.errors import SchemaError
-from sambert_trt.engines.graphs import AxisRange, GraphSpec, Stage, TensorSpec
+from sambert_trt.engines.errors import SchemaError, VoiceError
+from sambert_trt.engines.graphs import (
+    AxisRange,
+    GraphSpec,
+    Placement,
+    Precision,
+    Stage,
+    TensorSpec,
+)
 from sambert_trt.engines.manifest import (
     SCHEMA,
     F0Rule,
@@ -28,6 +35,11 @@ GRAPH = GraphSpec(
     (TensorSpec("y", "float32", (1, "symbols")),),
     {"symbols": AxisRange(1, 64, 512)},
 )
+
+
+EXPORTED = StageRecord(FileRecord("onnx/p.onnx", 5, "cd" * 32), GRAPH, 7)
+QUANTISED = StageRecord(FileRecord("onnx/p.int8.onnx", 2, "0a" * 32), GRAPH, 7, "int8: by hand")
+ASSIGNMENT = dict.fromkeys(Stage, EXPORTED) | {Stage.PROSODY: QUANTISED}
 
 
 def manifest(f0: F0Rule | None = None) -> VoiceManifest:
@@ -54,9 +66,10 @@ def manifest(f0: F0Rule | None = None) -> VoiceManifest:
         filled_pauses=False,
         f0=f0,
         styles=FileRecord("styles.npz", 3, "ab" * 32),
-        stages={Stage.PROSODY: StageRecord(FileRecord("onnx/p.onnx", 5, "cd" * 32), GRAPH, 7)},
+        stages={Stage.PROSODY: EXPORTED},
         weights={"acoustic": FileRecord("source/a.safetensors", 9, "ef" * 32)},
         provenance={"files": {"am": "x"}, "language_option": None},
+        assignments={Placement.CPU: ASSIGNMENT},
     )
 
 
@@ -68,7 +81,26 @@ DATA: dict[str, Any] = json.loads(manifest(RULE).as_json())
 def test_a_manifest_survives_json(f0: F0Rule | None) -> None:
     found = manifest_from_json(manifest(f0).as_json())
     assert found == manifest(f0)
-    assert [record.path for record in found.files] == ["styles.npz", "onnx/p.onnx"]
+    paths = [record.path for record in found.files]
+    assert paths == ["styles.npz", "onnx/p.onnx", "onnx/p.int8.onnx"]
+
+
+def test_int8_is_what_was_assigned_for_the_placement() -> None:
+    found = manifest()
+    assert found.record(Stage.PROSODY, Precision.FP32, Placement.CPU) == EXPORTED
+    assert found.record(Stage.PROSODY, Precision.INT8, Placement.CPU) == QUANTISED
+    assert found.record(Stage.VOCODER, Precision.INT8, Placement.CPU) == EXPORTED
+    with pytest.raises(VoiceError, match=r"no int8 graph of prosody for tensorrt.*--target tens"):
+        found.record(Stage.PROSODY, Precision.INT8, Placement.TENSORRT)
+    with pytest.raises(VoiceError, match=r"no fp16 graph of prosody; .*--precision fp16"):
+        found.record(Stage.PROSODY, Precision.FP16, Placement.CPU)
+
+
+def test_an_assignment_names_every_stage() -> None:
+    data = copy.deepcopy(DATA)
+    del data["assignments"]["cpu"]["vocoder"]
+    with pytest.raises(SchemaError, match="the assignment for cpu lacks stages"):
+        manifest_from_json(json.dumps(data))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +119,7 @@ def test_what_is_no_manifest(text: str) -> None:
         manifest_from_json(text, "here/voice.json")
 
 
-@pytest.mark.parametrize("key", sorted(set(DATA) - {"schema", "variants"}))
+@pytest.mark.parametrize("key", sorted(set(DATA) - {"schema", "variants", "assignments"}))
 def test_a_missing_key_is_named(key: str) -> None:
     data = {name: value for name, value in DATA.items() if name != key}
     with pytest.raises(SchemaError, match=key):
