@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
-import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,25 +19,15 @@ from typing import Any
 import numpy as np
 import onnx
 
-from sambert_trt.engines.errors import (
-    GraphError,
-    InputError,
-    OutputError,
-    SambertError,
-)
+from sambert_trt.engines.errors import GraphError, InputError
 from sambert_trt.engines.graphs import AxisRange, GraphSpec, Precision, Stage
-from sambert_trt.engines.locks import locked
-from sambert_trt.engines.manifest import StageRecord, VoiceManifest, manifest_from_json
-from sambert_trt.engines.voice import (
-    MANIFEST,
-    checked_bytes,
-    file_record,
-    manifest_from_directory,
-)
+from sambert_trt.engines.manifest import StageRecord, VoiceManifest
+from sambert_trt.engines.voice import checked_bytes, file_record
 from sambert_trt.runtime.backend import Array
 from sambert_trt.runtime.onnx_backend import OnnxBackend
 
 from . import half
+from .voice_update import VoiceUpdate, intact, voice_update
 
 __all__ = ["TOLERANCE", "VariantReport", "VariantStage", "write_variants"]
 
@@ -54,8 +41,6 @@ sign or a sum is off by 0.1 and more.
 
 _IDS = 4
 """Ids to try graphs with: every embedding table has that many rows."""
-_LOCK, _WORK = ".calibrate.lock", ".calibrate"
-_LOCK_SECONDS = 600.0
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many steps are done, and how many there are."""
@@ -136,7 +121,7 @@ def write_variants(
 
     Args:
         directory: a voice directory.
-        precision: only fp16 so far.
+        precision: only fp16: int8 is assigned by calibration.
         stages: which graphs.
         force: make graphs that are there already once more.
 
@@ -147,35 +132,37 @@ def write_variants(
         OutputError: the directory cannot be written, or changed meanwhile.
     """
     if precision is not Precision.FP16:
-        raise InputError(f"{precision.value} graphs cannot be made yet: ask for fp16")
+        raise InputError(
+            f"{precision.value} is no precision of single graphs: only fp16 is; int8 is calibrated"
+        )
     start, wanted = time.perf_counter(), set(stages)
     chosen = [stage for stage in Stage if stage in wanted]
-    _manifest_text(directory)
-    with (
-        _writing(directory),
-        locked(directory / _LOCK, _LOCK_SECONDS, "calibrate"),
-        _emptied(directory / _WORK) as work,
-    ):
-        text = _manifest_text(directory)
-        manifest = manifest_from_json(text, str(directory / MANIFEST))
-        made = []
+    made = []
+    with voice_update(directory) as update:
         for done, stage in enumerate(chosen):
             progress(stage.value, done, len(chosen))
-            made.append(_variant(directory, work, manifest, stage, force))
+            made.append(_variant(directory, update.work, update.manifest, stage, force))
         if not all(stage.unchanged for stage in made):
-            if _manifest_text(directory) != text:
-                raise OutputError(f"{directory} was exported again meanwhile: calibrate it again")
-            _install(directory, work, manifest, {v.stage: v.record for v in made})
+            update.commit(_with_variants(update, {v.stage: v.record for v in made}))
     progress("done", len(chosen), len(chosen))
     return VariantReport(directory, precision, tuple(made), time.perf_counter() - start)
 
 
-def _manifest_text(directory: Path) -> str:
-    try:
-        return (directory / MANIFEST).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        manifest_from_directory(directory)  # raises, and says what there is instead
-        raise
+def _with_variants(update: VoiceUpdate, records: Mapping[Stage, StageRecord]) -> VoiceManifest:
+    """The manifest that names these half graphs; assignments that use one take its new form."""
+    manifest, directory = update.manifest, update.directory
+    others = manifest.variants.get(Precision.FP16, {})
+    kept = {s: r for s, r in others.items() if s not in records and intact(directory, r)}
+    halves = {**kept, **records}
+    assignments = {
+        placement: {
+            s: halves.get(s, r) if r.graph.precision is Precision.FP16 else r
+            for s, r in stages.items()
+        }
+        for placement, stages in manifest.assignments.items()
+    }
+    variants = {**manifest.variants, Precision.FP16: halves}
+    return replace(manifest, variants=variants, assignments=assignments)
 
 
 def _variant(
@@ -184,7 +171,7 @@ def _variant(
     start, source = time.perf_counter(), manifest.stages[stage]
     recipe = _recipe(source)
     record, difference = manifest.variants.get(Precision.FP16, {}).get(stage), None
-    if force or record is None or record.recipe != recipe or not _intact(directory, record):
+    if force or record is None or record.recipe != recipe or not intact(directory, record):
         model = onnx.load_model_from_string(checked_bytes(directory, source.file))
         converted, graph = half.half_graph(model, source.graph)
         path = f"onnx/{stage.value}.{Precision.FP16.value}.onnx"
@@ -204,14 +191,6 @@ def _recipe(source: StageRecord) -> str:
         f"fp16: {half.half_recipe()}; sambert-trt {version}, converter {digest[:12]}, "
         f"fp32 graph {source.file.sha256[:12]}"
     )
-
-
-def _intact(directory: Path, record: StageRecord) -> bool:
-    try:
-        checked_bytes(directory, record.file)
-    except SambertError:
-        return False
-    return True
 
 
 def _difference(source: tuple[Path, StageRecord], variant: tuple[Path, StageRecord]) -> float:
@@ -256,55 +235,3 @@ def _noise(graph: GraphSpec, size: str, seed: int = 0) -> dict[str, Array]:
     if "mask" in inputs:
         inputs["mask"] = np.ones_like(inputs["mask"])
     return inputs
-
-
-def _install(
-    directory: Path, work: Path, manifest: VoiceManifest, records: Mapping[Stage, StageRecord]
-) -> None:
-    """Moves the new graphs and then the manifest into place; takes all back if one fails.
-
-    The manifest forgets the graphs before they are replaced, so that the voice is whole at every
-    moment, even if the process ends between two moves.
-    """
-    others = manifest.variants.get(Precision.FP16, {})
-    kept = {s: r for s, r in others.items() if s not in records and _intact(directory, r)}
-    moves = []
-    for name, stages in (("before", kept), ("after", {**kept, **records})):
-        variants = {**manifest.variants, Precision.FP16: stages}
-        text = replace(manifest, variants=variants).as_json()
-        (work / name).write_text(text, encoding="utf-8")
-        moves.append((work / name, directory / MANIFEST))
-    graphs = [record.file.path for record in records.values()]
-    moves[1:1] = [(work / path, directory / path) for path in graphs if (work / path).exists()]
-    with ExitStack() as undo:
-        for number, (source, target) in enumerate(moves):
-            if target.exists():
-                shutil.copyfile(target, work / str(number))
-                undo.callback(os.replace, work / str(number), target)
-            else:
-                undo.callback(target.unlink, missing_ok=True)
-            source.replace(target)
-        undo.pop_all()
-
-
-@contextmanager
-def _emptied(work: Path) -> Iterator[Path]:
-    """An empty folder that is gone afterwards; what a killed process left goes, too."""
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-@contextmanager
-def _writing(directory: Path) -> Iterator[None]:
-    try:
-        yield
-    except SambertError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"writing into {directory} failed: {error.strerror or error}; it is unchanged"
-        ) from error

@@ -56,7 +56,9 @@ def test_every_folder_with_code_is_a_named_package(root: Path, project: dict[str
     expected = {f"sambert_trt.{path.replace('/', '.')}": path for path in folders_with_code(root)}
     assert set(setuptools["packages"]) == set(expected)
     assert setuptools["package-dir"] == expected
-    assert setuptools["package-data"] == {name: ["py.typed"] for name in expected}
+    data = {name: ["py.typed"] for name in expected}
+    data["sambert_trt.calibration"].append("data/*.txt")
+    assert setuptools["package-data"] == data
 
 
 def test_every_package_is_marked_as_typed(root: Path) -> None:

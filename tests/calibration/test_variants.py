@@ -31,7 +31,7 @@ pytest.importorskip("onnxruntime")
 
 from onnx import ModelProto, TensorProto, numpy_helper
 
-from sambert_trt.calibration import half, variants
+from sambert_trt.calibration import half, voice_update
 from sambert_trt.calibration.variants import (
     TOLERANCE,
     VariantReport,
@@ -167,9 +167,9 @@ def test_a_damaged_graph_of_another_stage_is_forgotten(voice: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", [Precision.INT8, Precision.FP32])
-def test_other_precisions_are_not_there_yet(voice: Path, precision: Precision) -> None:
+def test_other_precisions_are_not_made_graph_by_graph(voice: Path, precision: Precision) -> None:
     before = content(voice)
-    with pytest.raises(InputError, match=f"{precision.value} graphs cannot be made yet"):
+    with pytest.raises(InputError, match=f"{precision.value} is no precision of single graphs"):
         write_variants(voice, precision)
     assert content(voice) == before
 
@@ -317,7 +317,7 @@ def test_two_at_once_make_them_once(voice: Path) -> None:
 def test_a_lock_that_is_held_for_long_says_so(voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from filelock import FileLock
 
-    monkeypatch.setattr(variants, "_LOCK_SECONDS", 0.01)
+    monkeypatch.setattr(voice_update, "_LOCK_SECONDS", 0.01)
     with (
         FileLock(voice / ".calibrate.lock"),
         pytest.raises(OutputError, match=r"another process has held .*\.lock"),
