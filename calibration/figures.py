@@ -1,6 +1,9 @@
 """How far one rendering of a sentence is from another, in figures, and what is still admitted.
 
-Numpy and scipy; pesq and pystoi where installed.
+    mel_figures, wave_figures, duration_figures ─▶ Figures ─ merged, pooled ─▶ Figures ─ limits
+
+Types only; each kind of figure is computed in a module of its own, pooling.py makes one of many,
+limits.py compares with what is admitted.
 """
 
 from __future__ import annotations

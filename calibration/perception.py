@@ -1,0 +1,93 @@
+"""Models of hearing, where their packages are installed: PESQ and STOI.
+
+May import pesq, pystoi and soxr inside functions; pesq and pystoi are optional.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import warnings
+from functools import lru_cache
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LEAST_SECONDS", "PESQ_BEST", "pesq_score", "stoi_score"]
+
+_LOG = logging.getLogger(__name__)
+
+PESQ_BEST = 4.64
+"""What wide-band PESQ gives a wave against itself (4.644)."""
+
+LEAST_SECONDS = 0.5
+"""Shorter waves hold too few of the frames that both models average over."""
+
+_PESQ_RATE, _STOI_RATE = 16000, 10000
+
+
+def pesq_score(
+    reference: NDArray[np.float32], candidate: NDArray[np.float32], rate: int
+) -> float | None:
+    """Wide-band PESQ (ITU-T P.862.2) at 16 kHz.
+
+    Args:
+        reference, candidate: waves [n].
+        rate: hertz; others than 16000 are resampled.
+
+    Returns:
+        None where pesq is not installed, below 0.5 s, or where PESQ finds no utterance.
+    """
+    package = _optional("pesq")
+    if package is None or len(reference) < LEAST_SECONDS * rate or not candidate.any():
+        return None
+    pair = (_resampled(wave, rate, _PESQ_RATE) for wave in (reference, candidate))
+    try:
+        return float(package.pesq(_PESQ_RATE, *pair, "wb"))
+    except (package.NoUtterancesError, package.BufferTooShortError):
+        return None
+
+
+def stoi_score(
+    reference: NDArray[np.float32], candidate: NDArray[np.float32], rate: int
+) -> float | None:
+    """Short-time objective intelligibility (Taal et al., ICASSP 2010), 0 to 1.
+
+    Args:
+        reference, candidate: waves [n].
+        rate: hertz; others than 10000 are resampled.
+
+    Returns:
+        None where pystoi is not installed, below 0.5 s, or with less than 0.4 s above silence.
+    """
+    package = _optional("pystoi")
+    if package is None or len(reference) < LEAST_SECONDS * rate or not reference.any():
+        return None
+    pair = (_resampled(wave, rate, _STOI_RATE) for wave in (reference, candidate))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            value = float(package.stoi(*pair, _STOI_RATE))
+        except RuntimeWarning:
+            return None
+    return value if np.isfinite(value) else None
+
+
+@lru_cache(maxsize=2)
+def _optional(name: str) -> ModuleType | None:
+    """A package that may be missing."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        _LOG.info("%s is not used: %s", name, error)
+        return None
+
+
+def _resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+    if rate == wanted:
+        return wave
+    import soxr
+
+    found: NDArray[np.float32] = soxr.resample(wave, rate, wanted)
+    return found
