@@ -1,0 +1,504 @@
+"""Judges candidates by what they sound like, spoken by the runtime's own synthesizer.
+
+    sentences ─ fp32 ─▶ reference ┐
+              ─ candidates ─▶ rendering ┴▶ figures of every sentence ─▶ Judgement
+
+May import onnx and the runtime; no torch, no exporter.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError, OutputError, VoiceError
+from sambert_trt.engines.graphs import Placement, Precision, Stage
+from sambert_trt.engines.manifest import StageRecord, VoiceManifest
+from sambert_trt.engines.voice import checked_bytes, file_record, manifest_from_directory
+from sambert_trt.runtime.backend import Backend, Session
+from sambert_trt.runtime.checks import check_voice
+from sambert_trt.runtime.length import LengthPlan
+from sambert_trt.runtime.memory import MemoryReport
+from sambert_trt.runtime.onnx_backend import OnnxBackend
+from sambert_trt.runtime.stream import OFFLINE, VocoderWindow
+from sambert_trt.runtime.styles import Style
+from sambert_trt.runtime.synthesizer import Encoded, Predicted, Synthesizer
+from sambert_trt.runtime.text.sentence import Sentence
+
+from .assessment import Candidate, Judgement
+from .damage import mel_damage, wave_damage
+from .duration_figures import duration_figures
+from .figures import Figures
+from .mel_figures import mel_figures
+from .pooling import merged, pooled, worst
+from .wave_figures import wave_figures
+
+__all__ = ["CandidateBackend", "Judge", "Rendering"]
+
+Candidates = Mapping[Stage, Candidate]
+Wave = NDArray[np.float32]
+
+_SEED = 0
+_LONGER = 2.0
+"""A rendering that lasts so many times longer, or shorter, has lost its durations."""
+
+_FRONT = (Stage.TEXT_ENCODER, Stage.PROSODY, Stage.DURATION_STEP)
+_DECODING = (*_FRONT, Stage.MEMORY_KV, Stage.DECODER_STEP)
+_ACOUSTIC = (*_DECODING, Stage.POSTNET)
+
+
+class Recogniser(Protocol):
+    """Hears syllables."""
+
+    def syllable_errors(self, text: str, wave: Wave, rate: int) -> float:
+        """Which fraction of a text's syllables is heard wrongly."""
+
+
+class CandidateBackend:
+    """A backend that opens candidates in place of the voice's own graphs of their stages.
+
+    Args:
+        inner: opens the graphs.
+        candidates: by stage; other stages open as the voice names them.
+        rounded: open candidates that hold halves as a card computes them (see `rounded_graph`).
+    """
+
+    def __init__(self, inner: Backend, candidates: Candidates, rounded: bool = False) -> None:
+        self._inner, self._candidates, self._rounded = inner, candidates, rounded
+
+    @property
+    def placement(self) -> Placement:
+        """See `Backend.placement`."""
+        return self._inner.placement
+
+    def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
+        """See `Backend.preferred`: candidates stand in for graphs in fp32."""
+        return Precision.FP32
+
+    def open(self, directory: Path, record: StageRecord) -> Session:
+        """See `Backend.open`."""
+        candidate = self._candidates.get(record.graph.stage)
+        if candidate is None:
+            return self._inner.open(directory, record)
+        if self._rounded and candidate.plan.base is Precision.FP16:
+            return self._opened_rounded(candidate)
+        return self._inner.open(candidate.directory, candidate.record)
+
+    def memory_report(self) -> MemoryReport:
+        """See `Backend.memory_report`."""
+        return self._inner.memory_report()
+
+    def close(self) -> None:
+        """See `Backend.close`: whoever made the inner backend closes it."""
+
+    def _opened_rounded(self, candidate: Candidate) -> Session:
+        import onnx
+
+        from .emulate import rounded_graph
+
+        model = onnx.load_from_string(checked_bytes(candidate.directory, candidate.record.file))
+        content, name = rounded_graph(model).SerializeToString(), "rounded.onnx"
+        try:
+            with tempfile.TemporaryDirectory(prefix="sambert-judge-") as folder:
+                (Path(folder) / name).write_bytes(content)
+                record = replace(candidate.record, file=file_record(Path(folder), name))
+                return self._inner.open(Path(folder), record)
+        except OSError as error:
+            raise OutputError(
+                f"a rounded graph could not be written to {tempfile.gettempdir()}: "
+                f"{error.strerror or error}; make room, or name another place in TMPDIR"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A sentence spoken by fp32 and by candidates, each with its own durations.
+
+    Attributes:
+        reference, candidate: samples [n], which may differ in length.
+        reference_mel, candidate_mel: normalised mel [frames, mel channels].
+        rate: hertz.
+    """
+
+    text: str
+    rate: int
+    reference: Wave
+    candidate: Wave
+    reference_mel: NDArray[np.float32]
+    candidate_mel: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Front:
+    """What comes before the decoder, and the lengths that follow from it."""
+
+    encoded: Encoded
+    predicted: Predicted
+    plan: LengthPlan
+
+
+@dataclass(frozen=True)
+class _Acoustics:
+    """What comes before the vocoder: frames [L * r, C], mel [F, mel channels], windows."""
+
+    decoded: NDArray[np.float32]
+    mel: NDArray[np.float32]
+    windows: tuple[VocoderWindow, ...]
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A sentence as fp32 speaks it."""
+
+    number: int
+    sentence: Sentence
+    style: Style
+    front: _Front
+    acoustics: _Acoustics
+    wave: Wave
+
+
+class Judge:
+    """Compares candidates with a voice in fp32. Use it as a context manager.
+
+    Entering opens the voice's fp32 graphs and speaks every sentence once. Judging opens the
+    candidates only; everything that comes before the first of them is taken from the reference.
+
+    Args:
+        directory: the voice.
+        sentences: what is spoken.
+        styles: how, in turn: sentence i takes style i modulo their number.
+        threads: how many sentences are spoken side by side.
+        db_per_unit: dB per unit of the voice's normalised mel.
+        recogniser: counts syllables heard wrongly in `whole`.
+        rounded: judge candidates with halves as a card computes them, not as ONNX Runtime does.
+
+    Raises:
+        InputError: nothing to judge by, or a sentence that fp32 itself cannot speak.
+        VoiceError: the directory is no voice, or speaks no numbers in fp32.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        sentences: Sequence[Sentence],
+        styles: Sequence[Style] = (Style(),),
+        *,
+        threads: int,
+        db_per_unit: float,
+        recogniser: Recogniser | None = None,
+        rounded: bool = True,
+    ) -> None:
+        if not sentences or not styles:
+            raise InputError("a judge needs at least one sentence and one style")
+        self._directory, self._sentences, self._styles = directory, tuple(sentences), tuple(styles)
+        self._threads, self._scale = threads, db_per_unit
+        self._recogniser, self._rounded = recogniser, rounded
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Judge:
+        with ExitStack() as stack:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sambert-judge")
+            stack.callback(self._pool.shutdown, cancel_futures=True)
+            self._manifest = manifest_from_directory(self._directory)
+            self._tables = _tables(self._directory, self._manifest)
+            self._backend = OnnxBackend()
+            stack.callback(self._backend.close)
+            self._sessions = dict[Stage, Session]()
+            for stage, record in self._manifest.stages.items():
+                session = self._backend.open(self._directory, record)
+                self._sessions[stage] = stack.enter_context(closing(session))
+            self._references = self._spoken()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences are judged by."""
+        return len(self._references)
+
+    def mel(self, candidates: Candidates) -> Judgement:
+        """Judges the stages before the vocoder, which is not run.
+
+        Durations run freely in the figures of durations, and are those of fp32 in all others.
+        """
+        return self._judged(candidates, _ACOUSTIC, self._mel_figures)
+
+    def wave(self, candidates: Candidates) -> Judgement:
+        """Judges a vocoder on the mel of fp32; other candidates are left out."""
+        return self._judged(candidates, (Stage.VOCODER,), self._wave_figures)
+
+    def whole(self, candidates: Candidates) -> Judgement:
+        """Judges everything together.
+
+        Durations are those of fp32 in the figures of mel and wave; what is broken, and what a
+        recogniser hears, is of the sentence as it would be spoken.
+        """
+        return self._judged(candidates, tuple(Stage), self._whole_figures)
+
+    def rendering(self, candidates: Candidates, sentence: int) -> Rendering:
+        """A sentence by its number, for listening and looking.
+
+        Raises:
+            InputError: the candidates cannot speak it.
+        """
+        reference = self._references[sentence]
+        with self._candidate(candidates, tuple(Stage)) as candidate:
+            acoustics, wave = candidate.spoken(reference, candidate.front(reference).plan)
+        return Rendering(
+            reference.sentence.text,
+            self._manifest.sample_rate,
+            reference.wave,
+            wave,
+            reference.acoustics.mel,
+            acoustics.mel,
+        )
+
+    def _spoken(self) -> tuple[_Reference, ...]:
+        synthesizer = Synthesizer(self._manifest, self._sessions, self._tables)
+
+        def speak(number: int) -> _Reference:
+            sentence, style = self._sentences[number], self._styles[number % len(self._styles)]
+            try:
+                reference = _reference(synthesizer, sentence, style, number)
+            except InputError as error:
+                raise InputError(f"{sentence.text!r} cannot be judged by: {error}") from error
+            if not np.isfinite(reference.wave).all():
+                raise VoiceError(
+                    f"{self._directory} speaks {sentence.text!r} as NaN in fp32: there is nothing "
+                    "to compare with; export the voice again from an intact checkpoint"
+                )
+            return reference
+
+        return tuple(self._pool.map(speak, range(len(self._sentences))))
+
+    @contextmanager
+    def _candidate(
+        self, candidates: Candidates, stages: Sequence[Stage]
+    ) -> Iterator[_CandidateVoice]:
+        """The voice with the candidates of some stages; those that are fp32's own are shared."""
+        records = self._manifest.stages
+        changed = {
+            stage: candidate
+            for stage, candidate in candidates.items()
+            if stage in stages and candidate.record.file.sha256 != records[stage].file.sha256
+        }
+        backend = CandidateBackend(self._backend, changed, self._rounded)
+        with ExitStack() as stack:
+            sessions = dict(self._sessions)
+            for stage in changed:
+                session = backend.open(self._directory, records[stage])
+                sessions[stage] = stack.enter_context(closing(session))
+            synthesizer = Synthesizer(self._manifest, sessions, self._tables)
+            yield _CandidateVoice(synthesizer, frozenset(changed))
+
+    def _judged(
+        self,
+        candidates: Candidates,
+        stages: Sequence[Stage],
+        compare: Callable[[_CandidateVoice, _Reference], Figures],
+    ) -> Judgement:
+        references = self._references
+        with self._candidate(candidates, stages) as candidate:
+
+            def judged(reference: _Reference) -> Figures:
+                try:
+                    return compare(candidate, reference)
+                except InputError as error:
+                    return Figures(broken=str(error))
+
+            found = tuple(self._pool.map(judged, references))
+        counts = [len(reference.sentence.symbols) for reference in references]
+        texts = [reference.sentence.text for reference in references]
+        return Judgement(pooled(found, counts), worst(found, texts), found)
+
+    def _mel_figures(self, candidate: _CandidateVoice, reference: _Reference) -> Figures:
+        front = candidate.front(reference)
+        durations = _duration_figures(reference.front, front)
+        plan = candidate.forced(front, reference)
+        if plan is None:
+            return durations
+        acoustics = candidate.acoustics(reference, plan)
+        mel = mel_figures(reference.acoustics.mel, acoustics.mel, self._scale)
+        return merged(mel, durations)
+
+    def _wave_figures(self, candidate: _CandidateVoice, reference: _Reference) -> Figures:
+        _, wave = candidate.spoken(reference, reference.front.plan)
+        return wave_figures(reference.wave, wave, self._manifest.sample_rate)
+
+    def _whole_figures(self, candidate: _CandidateVoice, reference: _Reference) -> Figures:
+        front = candidate.front(reference)
+        found = [_duration_figures(reference.front, front)]
+        plan, spoken = candidate.forced(front, reference), None
+        if plan is not None:
+            acoustics, wave = spoken = candidate.spoken(reference, plan)
+            rate = self._manifest.sample_rate
+            found.append(mel_figures(reference.acoustics.mel, acoustics.mel, self._scale))
+            found.append(wave_figures(reference.wave, wave, rate))
+        if plan is not front.plan and not found[0].broken:
+            spoken = candidate.spoken(reference, front.plan)
+            found.append(self._damage(reference, *spoken))
+        if spoken is not None:
+            found.append(self._heard(reference, spoken[1]))
+        return merged(*found)
+
+    def _heard(self, reference: _Reference, wave: Wave) -> Figures:
+        """What is heard wrongly beyond what is of fp32 already."""
+        if self._recogniser is None:
+            return Figures()
+        text, rate = reference.sentence.text, self._manifest.sample_rate
+        wrong, own = (
+            self._recogniser.syllable_errors(text, samples, rate)
+            for samples in (wave, reference.wave)
+        )
+        return Figures(syllable_errors=wrong - own)
+
+    def _damage(self, reference: _Reference, acoustics: _Acoustics, wave: Wave) -> Figures:
+        """What is broken in a rendering of other durations, as far as both last."""
+        frames = min(len(acoustics.mel), len(reference.acoustics.mel))
+        count = min(len(wave), len(reference.wave))
+        rate = self._manifest.sample_rate
+        mel = mel_damage(reference.acoustics.mel[:frames], acoustics.mel[:frames])
+        return Figures(broken=mel or wave_damage(reference.wave[:count], wave[:count], rate))
+
+
+@dataclass(frozen=True)
+class _CandidateVoice:
+    """The voice with some of its stages changed."""
+
+    synthesizer: Synthesizer
+    changed: frozenset[Stage]
+
+    def front(self, reference: _Reference) -> _Front:
+        """The sentence up to its lengths; fp32's own where nothing there has changed."""
+        if self.changed.isdisjoint(_FRONT):
+            return reference.front
+        encoded, style = reference.front.encoded, reference.style
+        if Stage.TEXT_ENCODER in self.changed:
+            prepared = self.synthesizer.prepare(reference.sentence, style)
+            encoded = self.synthesizer.encode(prepared)
+        predicted = self.synthesizer.predict(encoded, style)
+        plan = self.synthesizer.regulate(encoded, predicted, style)
+        return _Front(encoded, predicted, plan)
+
+    def forced(self, front: _Front, reference: _Reference) -> LengthPlan | None:
+        """The lengths with fp32's durations: front's own plan where they agree.
+
+        None where filled pauses stand elsewhere than in fp32.
+        """
+        wanted, plan = reference.front, front.plan
+        if not np.array_equal(_symbol_ends(front.encoded), _symbol_ends(wanted.encoded)):
+            return None
+        same = np.array_equal(plan.durations, wanted.plan.durations)
+        if same and plan.band == wanted.plan.band:
+            return plan
+        predicted = replace(front.predicted, log_durations=wanted.predicted.log_durations)
+        return self.synthesizer.regulate(front.encoded, predicted, reference.style)
+
+    def acoustics(self, reference: _Reference, plan: LengthPlan) -> _Acoustics:
+        """Everything before the vocoder; fp32's own as far as nothing there has changed."""
+        same = plan is reference.front.plan
+        if same and self.changed.isdisjoint(_ACOUSTIC):
+            return reference.acoustics
+        decoded = None
+        if same and self.changed.isdisjoint(_DECODING):
+            decoded = reference.acoustics.decoded
+        return _acoustics(self.synthesizer, plan, reference.number, decoded)
+
+    def spoken(self, reference: _Reference, plan: LengthPlan) -> tuple[_Acoustics, Wave]:
+        """The sentence with given lengths."""
+        acoustics = self.acoustics(reference, plan)
+        if acoustics is reference.acoustics and Stage.VOCODER not in self.changed:
+            return acoustics, reference.wave
+        return acoustics, _vocoded(self.synthesizer, acoustics.windows)
+
+
+def _reference(
+    synthesizer: Synthesizer, sentence: Sentence, style: Style, number: int
+) -> _Reference:
+    encoded = synthesizer.encode(synthesizer.prepare(sentence, style))
+    predicted = synthesizer.predict(encoded, style)
+    plan = synthesizer.regulate(encoded, predicted, style)
+    if not plan.frames:
+        raise InputError("all durations are 0, nothing is to be heard; leave it out")
+    acoustics = _acoustics(synthesizer, plan, number)
+    wave = _vocoded(synthesizer, acoustics.windows)
+    front = _Front(encoded, predicted, plan)
+    return _Reference(number, sentence, style, front, acoustics, wave)
+
+
+def _acoustics(
+    synthesizer: Synthesizer,
+    plan: LengthPlan,
+    number: int,
+    decoded: NDArray[np.float32] | None = None,
+) -> _Acoustics:
+    """Decoder and postnet; the decoder's frames may be known already."""
+    with closing(synthesizer.begin(plan, (_SEED, number))) as stream:
+        if decoded is not None:
+            stream.decoded, stream.decoded_steps = decoded, plan.steps
+        windows = tuple(stream.windows(OFFLINE))
+        mel = stream.postnet[:, : windows[0].mel.shape[1]]
+    return _Acoustics(stream.decoded, mel, windows)
+
+
+def _vocoded(synthesizer: Synthesizer, windows: Sequence[VocoderWindow]) -> Wave:
+    return np.concatenate([synthesizer.vocode(window) for window in windows])
+
+
+def _duration_figures(reference: _Front, candidate: _Front) -> Figures:
+    """Per symbol of the sentence, a filled pause counted to the symbol that follows it."""
+    wanted, found = (
+        np.diff(np.cumsum(front.plan.durations)[_symbol_ends(front.encoded)], prepend=0)
+        for front in (reference, candidate)
+    )
+    return replace(
+        duration_figures(wanted, found), broken=_length_damage(reference.plan, candidate.plan)
+    )
+
+
+def _symbol_ends(encoded: Encoded) -> NDArray[np.int64]:
+    """The row of each symbol among symbols and filled pauses."""
+    if len(encoded.text) == len(encoded.text_hid):
+        return np.arange(len(encoded.text))
+    rows, next_symbol = list[int](), iter(encoded.text_hid)
+    wanted = next(next_symbol)
+    for row, vector in enumerate(encoded.text):
+        if len(rows) < len(encoded.text_hid) and np.array_equal(vector, wanted):
+            rows.append(row)
+            wanted = next(next_symbol, wanted)
+    return np.array(rows, np.int64)
+
+
+def _length_damage(reference: LengthPlan, candidate: LengthPlan) -> str:
+    ratio = candidate.frames / reference.frames
+    if 1 / _LONGER < ratio < _LONGER:
+        return ""
+    return f"collapsed: {candidate.frames} frames, {reference.frames} in fp32"
+
+
+def _tables(directory: Path, manifest: VoiceManifest) -> dict[str, NDArray[np.float32]]:
+    """The arrays of styles.npz."""
+    content = checked_bytes(directory, manifest.styles)
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        tables = {name: np.ascontiguousarray(file[name], np.float32) for name in file.files}
+    check_voice(directory, manifest, tables)
+    return tables
