@@ -144,15 +144,15 @@ def observe(
 ) -> dict[str, Histogram]:
     """Runs an fp32 graph over what was recorded and counts the values of some of its tensors.
 
-    Steps go one by one from zero state, as in the runtime. Of a vocoder's windows 64 frames each
-    are run, at starts, middles and ends alike.
+    Steps go one by one, as in the runtime. Of a vocoder's windows 64 frames each are run, at
+    starts, middles and ends alike.
 
     Args:
         model: the fp32 graph; it is not changed.
         graph: its signature.
         samples: of this stage.
         tensors: float32 values of the graph, by name; inputs and outputs may be among them.
-        progress: is called with 1 after each sample.
+        progress: is called after each sample with how many are done.
 
     Raises:
         GraphError: no such tensor; a sample of another stage or none at all; a NaN or an infinity.
@@ -164,7 +164,7 @@ def observe(
     session, number = _Watched(model, graph, histograms), -1
     for number, sample in enumerate(samples):
         session.replay(sample, number)
-        progress(1)
+        progress(number + 1)
     if number < 0:
         raise GraphError(
             f"nothing was recorded of {graph.stage.value}: record calibration texts first"
@@ -251,6 +251,8 @@ class _Watched(OnnxSession):
             raise GraphError(f"a sample of {sample.stage.value} cannot run {stage.value}")
         if stage in FEEDBACK:
             with closing(self.steps(sample.sizes)) as steps:
+                if sample.state:
+                    steps.resume(sample.state, None)
                 if sample.rows is not None:
                     steps.extend(sample.rows)
                 steps.advance(sample.inputs)
