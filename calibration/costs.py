@@ -7,6 +7,7 @@ machine does slows both and cancels. May import the runtime and the engine build
 from __future__ import annotations
 
 import itertools
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,8 +52,15 @@ TIGHT = 0.02
 _FEWEST = 7
 """Rounds before an interval is believed to be tight: the median of three often looks so."""
 
+_LEAST, _SHORTEST = 0.03, 1e-4
+"""Seconds of a round, and of a call that a clock can tell from nothing.
+
+Short pairs meet the same machine: of one vocoder against itself, pairs of 0.2 s gave an interval of
+0.02 to 0.05, pairs of 0.8 s in the same time one of 0.15.
+"""
+
 _SAMPLES = 4
-_STEPS = 48
+_STEPS = 24
 _FRAMES = {Stage.VOCODER: 96}
 """Sizes that show a stage's speed: a longer window of the vocoder only takes longer."""
 
@@ -96,15 +104,18 @@ def paired(
     *,
     rounds: int = 25,
     seconds: float = 10.0,
+    least: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Paired:
-    """Times two functions in turn, each once for warm-up and then once in every round.
+    """Times two functions in turn, each twice for warm-up and then once in every round.
 
     Ends early when the interval of the ratio is tighter than `TIGHT`, or the time is up.
 
     Args:
         rounds: the most there are.
         seconds: how much both may take by the clock; the first round is done in any case.
+        least: how long the reference is to take in a round, in seconds; where one call is shorter,
+            both are called several times in a row, equally often.
         clock: what is measured, in seconds.
 
     Raises:
@@ -113,18 +124,19 @@ def paired(
     if rounds < 1:
         raise InputError(f"{rounds} rounds asked for: needs 1 or more")
     sides, found = (reference, candidate), (list[float](), list[float]())
-    for side in sides:
-        side()
+    for _ in range(2):
+        first = [_timed(side, 1, clock) for side in sides]
+    calls = max(1, math.ceil(least / max(first[0], _SHORTEST)))
     spent, ratios = 0.0, list[float]()
     for number in range(rounds):
         for index in (0, 1) if number % 2 == 0 else (1, 0):
-            found[index].append(_timed(sides[index], clock))
+            found[index].append(_timed(sides[index], calls, clock))
         ratios.append(found[1][-1] / found[0][-1])
         spent += found[0][-1] + found[1][-1]
         if spent >= seconds or _settled(ratios):
             break
     ratio = median_interval(ratios)
-    median = float(np.median(found[1]))
+    median = float(np.median(found[1])) / calls
     return Paired(median, ratio.median, ratio.low, ratio.high, len(ratios))
 
 
@@ -133,14 +145,15 @@ def stage_cost(
     reference: tuple[Path, StageRecord],
     samples: Iterable[Sample],
     *,
-    rounds: int = 25,
-    seconds: float = 10.0,
+    rounds: int = 100,
+    seconds: float = 6.0,
     plans: bool = False,
 ) -> Cost:
     """What a stage's candidate costs against another graph of the stage, on one thread.
 
-    Seconds are those of the processor in the calling thread, in which ONNX Runtime computes: others
-    on the machine count less than in seconds of the wall.
+    Every round runs one sample. Seconds are those of the processor in the calling thread, in which
+    ONNX Runtime computes: while others kept the machine busy they stayed within 10 %, and seconds
+    of the wall doubled.
 
     Args:
         reference: the graph to compare with: its directory and record.
@@ -155,7 +168,7 @@ def stage_cost(
     cost = Cost(graph_bytes=candidate.record.file.bytes)
     chosen = [_shortened(s, reference[1].graph) for s in itertools.islice(samples, _SAMPLES)]
     if chosen:
-        runs = sum(sum(sample.lengths) or 1 for sample in chosen)
+        runs = sum(sum(sample.lengths) or 1 for sample in chosen) / len(chosen)
         found = _timed_graphs(candidate, reference, chosen, rounds, seconds)
         cost = replace(
             cost,
@@ -174,7 +187,7 @@ def voice_cost(
     sentences: Sequence[str],
     *,
     rounds: int = 25,
-    seconds: float = 120.0,
+    seconds: float = 60.0,
     threads: int = 1,
 ) -> Paired:
     """How long a voice speaks with candidates against fp32: a sentence per round, wall clock.
@@ -258,9 +271,10 @@ def _speaking(voice: Voice, sentences: Sequence[str]) -> Callable[[], object]:
     return lambda: voice.say(next(texts))
 
 
-def _timed(run: Callable[[], object], clock: Callable[[], float]) -> float:
+def _timed(run: Callable[[], object], calls: int, clock: Callable[[], float]) -> float:
     started = clock()
-    run()
+    for _ in range(calls):
+        run()
     return clock() - started
 
 
@@ -284,24 +298,30 @@ def _timed_graphs(
         closing(backend.open(candidate.directory, candidate.record)) as after,
     ):
         return paired(
-            lambda: _replay(before, samples),
-            lambda: _replay(after, samples),
+            _replaying(before, samples),
+            _replaying(after, samples),
             rounds=rounds,
             seconds=seconds,
+            least=_LEAST,
             clock=time.thread_time,
         )
 
 
-def _replay(session: Session, samples: Sequence[Sample]) -> None:
-    for sample in samples:
-        if not sample.lengths:
-            session.run(sample.inputs)
-            continue
-        with closing(session.steps(sample.sizes)) as steps:
-            if sample.rows is not None:
-                steps.extend(sample.rows)
-            for part in _calls(sample):
-                steps.advance(part)
+def _replaying(session: Session, samples: Sequence[Sample]) -> Callable[[], object]:
+    """Runs the next sample with every call."""
+    following = itertools.cycle(samples)
+    return lambda: _replay(session, next(following))
+
+
+def _replay(session: Session, sample: Sample) -> None:
+    if not sample.lengths:
+        session.run(sample.inputs)
+        return
+    with closing(session.steps(sample.sizes)) as steps:
+        if sample.rows is not None:
+            steps.extend(sample.rows)
+        for part in _calls(sample):
+            steps.advance(part)
 
 
 def _calls(sample: Sample) -> Iterator[dict[str, Array]]:

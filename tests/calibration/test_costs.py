@@ -73,8 +73,8 @@ def test_what_slows_both_in_a_round_cancels() -> None:
     loads = [1.0, 10.0, 1.0, 3.0, 1.0, 7.0, 2.0, 1.0, 5.0]
     clock = Clock()
     found = paired(
-        clock.work(iter([50.0, *loads])),
-        clock.work(iter([1.0, *(0.5 * load for load in loads)])),
+        clock.work(iter([50.0, 2.0, *loads])),
+        clock.work(iter([1.0, 1.0, *(0.5 * load for load in loads)])),
         rounds=len(loads),
         seconds=1e9,
         clock=clock,
@@ -96,8 +96,25 @@ def test_the_order_alternates_after_a_warm_up() -> None:
         return run
 
     found = paired(side("a"), side("b"), rounds=4, seconds=1e9, clock=clock)
-    assert "".join(said) == "ab" + "ab" + "ba" + "ab" + "ba"
+    assert "".join(said) == "abab" + "ab" + "ba" + "ab" + "ba"
     assert found.rounds == 4
+
+
+def test_short_functions_are_called_several_times_in_a_row() -> None:
+    said: list[str] = []
+    clock = Clock()
+
+    def side(name: str, seconds: float) -> Callable[[], None]:
+        def run() -> None:
+            said.append(name)
+            clock.now += seconds
+
+        return run
+
+    found = paired(side("a", 0.01), side("b", 0.03), rounds=2, least=0.04, clock=clock)
+    assert "".join(said) == "abab" + "aaaabbbb" + "bbbbaaaa"
+    assert found.seconds == pytest.approx(0.03)
+    assert found.ratio == pytest.approx(3.0)
 
 
 def test_rounds_end_when_the_interval_is_tight() -> None:
@@ -213,23 +230,24 @@ def test_every_stage_is_timed_against_its_reference(
     assert found.plan_bytes is None
 
 
-def test_seconds_are_those_of_one_run_or_step(
+def test_seconds_are_those_of_one_step_and_both_sides_see_one_sample(
     voice: tuple[Path, VoiceManifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four samples of 48 of their 70 steps; the clock says what each round takes."""
-    manifest, clock, taken = voice[1], Clock(), list[tuple[int, int]]()
+    """Of six samples four are taken, of their 70 steps 24; the clock says what each takes."""
+    clock, taken = Clock(), list[tuple[int, int]]()
 
-    def replay(session: object, samples: list[Sample]) -> None:
-        taken.append((len(samples), sum(sum(s.lengths) for s in samples)))
+    def replay(session: object, sample: Sample) -> None:
+        taken.append((sample.sentence, sum(sample.lengths)))
         clock.now += 9.6
 
     monkeypatch.setattr(costs, "_replay", replay)
     monkeypatch.setattr(costs.time, "thread_time", clock)
-    samples = [sample(manifest, Stage.DECODER_STEP)] * 6
-    reference = (voice[0], manifest.stages[Stage.DECODER_STEP])
-    found = stage_cost(own(*voice, Stage.DECODER_STEP), reference, samples)
-    assert set(taken) == {(4, 4 * 48)}
-    assert found.seconds == pytest.approx(9.6 / (4 * 48))
+    samples = [replace(sample(voice[1], Stage.DECODER_STEP), sentence=n) for n in range(6)]
+    reference = (voice[0], voice[1].stages[Stage.DECODER_STEP])
+    found = stage_cost(own(*voice, Stage.DECODER_STEP), reference, samples, rounds=4, seconds=1e9)
+    assert [number for number, _ in taken] == [n % 4 for n in range(6) for _ in range(2)]
+    assert {steps for _, steps in taken} == {24}
+    assert found.seconds == pytest.approx(9.6 / 24)
     assert found.ratio == pytest.approx(1.0)
 
 
@@ -250,12 +268,12 @@ def test_a_vocoder_window_is_cropped_with_all_that_follows_it(
 
 def test_a_sequence_is_shortened_at_its_end(voice: tuple[Path, VoiceManifest]) -> None:
     graph = voice[1].stages[Stage.DECODER_STEP].graph
-    whole = replace(sample(voice[1], Stage.DECODER_STEP), lengths=(1, 30, 30, 9))
+    whole = replace(sample(voice[1], Stage.DECODER_STEP), lengths=(1, 15, 45, 9))
     short = costs._shortened(whole, graph)
-    assert short.lengths == (1, 30, 17)
-    assert {len(array) for array in short.inputs.values()} == {48}
+    assert short.lengths == (1, 15, 8)
+    assert {len(array) for array in short.inputs.values()} == {24}
     assert short.rows is not None
-    assert len(short.rows) == 47 + WINDOW
+    assert len(short.rows) == 23 + WINDOW
     few = replace(sample(voice[1], Stage.DECODER_STEP, 8), lengths=(3, 5))
     assert costs._shortened(few, graph).lengths == (3, 5)
 
@@ -289,8 +307,8 @@ def test_a_voice_with_candidates_is_timed_against_itself(
     assert found.rounds == 3
     (first, one), (second, other) = said[:2]
     assert one == other
-    assert [text for who, text in said if who == first] == ["一。", "二。", "一。", "二。"]
-    assert [text for who, text in said if who == second] == ["一。", "二。", "一。", "二。"]
+    assert [text for who, text in said if who == first] == ["一。", "二。", "一。", "二。", "一。"]
+    assert [text for who, text in said if who == second] == ["一。", "二。", "一。", "二。", "一。"]
     assert first != second
 
 
