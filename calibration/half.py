@@ -41,6 +41,7 @@ _HALF = (
     "Concat Expand Gather Identity Pad Reshape Shape Slice Split Squeeze Transpose Unsqueeze Where",
     "Add Cast ConstantOfShape Div LeakyRelu Mul Neg Relu Sigmoid Sin Sub Tanh",
     "Conv ConvTranspose Gemm LSTM MatMul ReduceSum Softmax",
+    "DequantizeLinear QuantizeLinear",
 )
 
 RULES: Mapping[str, Rule] = {
