@@ -20,6 +20,7 @@ _APERIODIC = 0.2
 _QUIET = 1e-4
 _LEAST_FRAMES = 20
 _SMOOTHED = 5
+_SEMITONE = 1 / 12
 
 
 def f0_correlation(
@@ -42,7 +43,8 @@ def f0_correlation(
         return None
     if np.count_nonzero(both) < voiced / 2:
         return 0.0
-    x, y = np.log(wanted[both]), np.log(found[both])
+    x = np.log2(wanted[both])
+    y = _folded(np.log2(found[both]), x)
     x, y = x - x.mean(), y - y.mean()
     power = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / power if power > 1e-9 else 0.0
@@ -115,6 +117,16 @@ def _vertices(
     before, at, after = (difference[rows, places + shift] for shift in (-1, 0, 1))
     bend = np.maximum(before - 2 * at + after, 1e-12)
     return np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
+
+
+def _folded(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Octaves `y` with whole octaves against `x` taken out.
+
+    In a creaky frame the least rounding decides between a period and its double: measured, that
+    alone took 0.02 off the correlation of waves that nobody tells apart.
+    """
+    octaves = np.round(y - x)
+    return np.where(np.abs(y - x - octaves) < _SEMITONE, y - octaves, y)
 
 
 def _smoothed(hertz: NDArray[np.float64]) -> NDArray[np.float64]:

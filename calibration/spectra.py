@@ -79,7 +79,8 @@ def cepstra(bands: NDArray[np.float32], floor: float) -> NDArray[np.float32]:
     count = bands.shape[1]
     angles = np.pi * np.outer(np.arange(count) + 0.5, np.arange(1, CEPSTRA + 1)) / count
     basis = (2 / count * np.cos(angles)).astype(np.float32)
-    return 0.5 * np.log(np.maximum(bands, floor)) @ basis
+    found: NDArray[np.float32] = 0.5 * np.log(np.maximum(bands, floor)) @ basis
+    return found
 
 
 def decibels(powers: NDArray[np.float32], floor: float) -> NDArray[np.float32]:
