@@ -424,7 +424,7 @@ def _sample_from_file(path: Path, size: int, digest: str) -> Sample:
         raise IntegrityError(f"{path} is damaged: its sha256 is not the recorded one; {_AFRESH}")
     try:
         return _sample_from_npz(content)
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise IntegrityError(f"{path} is no sample ({error!r}); {_AFRESH}") from error
 
 
