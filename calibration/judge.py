@@ -43,7 +43,7 @@ from .mel_figures import mel_figures
 from .pooling import merged, pooled, worst
 from .wave_figures import wave_figures
 
-__all__ = ["CandidateBackend", "Judge", "Rendering"]
+__all__ = ["CandidateBackend", "Judge", "Recogniser", "Rendering"]
 
 Candidates = Mapping[Stage, Candidate]
 Wave = NDArray[np.float32]
