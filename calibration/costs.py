@@ -10,7 +10,7 @@ import itertools
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +30,8 @@ from sambert_trt.runtime.onnx_backend import OnnxBackend
 from sambert_trt.runtime.voice import Voice, open_voice
 
 from .assessment import Candidate, Cost
+from .judge import CandidateBackend
+from .recorder import replayed
 from .recording import Sample
 
 __all__ = [
@@ -204,12 +206,13 @@ def voice_cost(
     """
     if not sentences:
         raise InputError("no sentences to time a voice with: give one or more")
+    exact = OnnxBackend()
     with ExitStack() as stack:
         voices = [
             stack.enter_context(
                 open_voice(directory, threads=threads, backend=backend, precision=Precision.FP32)
             )
-            for backend in (OnnxBackend(), _CandidateBackend(candidates))
+            for backend in (exact, CandidateBackend(exact, candidates))
         ]
         sides = [_speaking(voice, sentences) for voice in voices]
         return paired(*sides, rounds=rounds, seconds=seconds)
@@ -248,21 +251,6 @@ def plan_record(candidate: Candidate, target: str = PLAN_TARGET) -> EngineRecord
     if result.engine is None:
         raise EngineError(f"TensorRT for RTX cannot build a candidate: {result.reason}")
     return result.engine.record
-
-
-class _CandidateBackend(OnnxBackend):
-    """Opens candidates where the voice's own graphs are asked for."""
-
-    def __init__(self, candidates: Mapping[Stage, Candidate]) -> None:
-        super().__init__()
-        self._candidates = candidates
-
-    def open(self, directory: Path, record: StageRecord) -> Session:
-        """See `Backend.open`."""
-        found = self._candidates.get(record.graph.stage)
-        if found is None:
-            return super().open(directory, record)
-        return super().open(found.directory, found.record)
 
 
 def _speaking(voice: Voice, sentences: Sequence[str]) -> Callable[[], object]:
@@ -310,26 +298,7 @@ def _timed_graphs(
 def _replaying(session: Session, samples: Sequence[Sample]) -> Callable[[], object]:
     """Runs the next sample with every call."""
     following = itertools.cycle(samples)
-    return lambda: _replay(session, next(following))
-
-
-def _replay(session: Session, sample: Sample) -> None:
-    if not sample.lengths:
-        session.run(sample.inputs)
-        return
-    with closing(session.steps(sample.sizes)) as steps:
-        if sample.rows is not None:
-            steps.extend(sample.rows)
-        for part in _calls(sample):
-            steps.advance(part)
-
-
-def _calls(sample: Sample) -> Iterator[dict[str, Array]]:
-    """The inputs of each call of `advance`."""
-    start = 0
-    for length in sample.lengths:
-        yield {name: array[start : start + length] for name, array in sample.inputs.items()}
-        start += length
+    return lambda: replayed(session, next(following))
 
 
 def _shortened(sample: Sample, graph: GraphSpec) -> Sample:

@@ -240,7 +240,7 @@ def test_seconds_are_those_of_one_step_and_both_sides_see_one_sample(
         taken.append((sample.sentence, sum(sample.lengths)))
         clock.now += 9.6
 
-    monkeypatch.setattr(costs, "_replay", replay)
+    monkeypatch.setattr(costs, "replayed", replay)
     monkeypatch.setattr(costs.time, "thread_time", clock)
     samples = [replace(sample(voice[1], Stage.DECODER_STEP), sentence=n) for n in range(6)]
     reference = (voice[0], voice[1].stages[Stage.DECODER_STEP])
