@@ -35,7 +35,7 @@ def _load_helper(name: str) -> None:
     spec.loader.exec_module(module)
 
 
-for helper in ("voices", "fake_cuda", "fake_trt", "fake_gpu", "fake_report"):
+for helper in ("voices", "fake_cuda", "fake_trt", "fake_gpu", "fake_report", "fake_bench"):
     _load_helper(helper)
 
 

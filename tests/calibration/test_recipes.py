@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambert_trt.calibration.recipe import Group, Method, Recipe, StagePlan, Treatment
@@ -57,20 +57,21 @@ def recipe(manifest: VoiceManifest) -> Recipe:
 
 
 @given(RECIPES)
+@settings(deadline=None)
 def test_what_is_written_is_read_back(recipe: Recipe) -> None:
     assert recipe_from_text(recipe_text(recipe), "r.toml") == recipe
 
 
 @given(st.integers(0, 140), st.integers(0, 20), st.text(max_size=8))
+@settings(deadline=None)
 def test_whatever_is_mistyped_is_a_recipe_or_an_input_error(
     start: int, length: int, text: str
 ) -> None:
     try:
         read = recipe_from_text(GOOD[:start] + text + GOOD[start + length :], "r.toml")
-    except InputError as error:
-        assert str(error).startswith("r.toml")
-    else:
-        assert recipe_from_text(recipe_text(read), "again.toml") == read
+    except InputError:
+        return
+    assert recipe_from_text(recipe_text(read), "again.toml") == read
 
 
 def test_a_recipe_says_what_it_is_and_how_to_use_it(recipe: Recipe) -> None:
