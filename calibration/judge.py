@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,10 @@ from .mel_figures import mel_figures
 from .pooling import merged, pooled, worst
 from .wave_figures import wave_figures
 
-__all__ = ["CandidateBackend", "Judge", "Recogniser", "Rendering"]
+if TYPE_CHECKING:
+    from .recogniser import Recogniser
+
+__all__ = ["CandidateBackend", "Judge", "Rendering"]
 
 Candidates = Mapping[Stage, Candidate]
 Wave = NDArray[np.float32]
@@ -55,13 +58,6 @@ _LONGER = 2.0
 _FRONT = (Stage.TEXT_ENCODER, Stage.PROSODY, Stage.DURATION_STEP)
 _DECODING = (*_FRONT, Stage.MEMORY_KV, Stage.DECODER_STEP)
 _ACOUSTIC = (*_DECODING, Stage.POSTNET)
-
-
-class Recogniser(Protocol):
-    """Hears syllables."""
-
-    def syllable_errors(self, text: str, wave: Wave, rate: int) -> float:
-        """Which fraction of a text's syllables is heard wrongly."""
 
 
 class CandidateBackend:
@@ -166,6 +162,7 @@ class _Reference:
     front: _Front
     acoustics: _Acoustics
     wave: Wave
+    misheard: float = 0.0
 
 
 class Judge:
@@ -235,24 +232,33 @@ class Judge:
         """How many sentences are judged by."""
         return len(self._references)
 
-    def mel(self, candidates: Candidates) -> Judgement:
-        """Judges the stages before the vocoder, which is not run.
+    def mel(self, candidates: Candidates, *, first: int | None = None) -> Judgement:
+        """Judges the stages before the vocoder, which is not run; a vocoder is left out.
 
-        Durations run freely in the figures of durations, and are those of fp32 in all others.
+        Durations run freely in the figures of durations, and are those of fp32 in all others. A
+        sentence that a candidate cannot speak at all is `broken`.
+
+        Args:
+            candidates: by stage; other stages are in fp32.
+            first: by so many sentences only, the first ones.
+
+        Raises:
+            BackendError, VoiceError: a candidate cannot be opened or run.
+            GraphError, OutputError: it cannot be rounded, or there is no room for its rounded form.
         """
-        return self._judged(candidates, _ACOUSTIC, self._mel_figures)
+        return self._judged(candidates, _ACOUSTIC, self._mel_figures, first)
 
-    def wave(self, candidates: Candidates) -> Judgement:
-        """Judges a vocoder on the mel of fp32; other candidates are left out."""
-        return self._judged(candidates, (Stage.VOCODER,), self._wave_figures)
+    def wave(self, candidates: Candidates, *, first: int | None = None) -> Judgement:
+        """Judges a vocoder on the mel of fp32, as `mel`; other candidates are left out."""
+        return self._judged(candidates, (Stage.VOCODER,), self._wave_figures, first)
 
-    def whole(self, candidates: Candidates) -> Judgement:
-        """Judges everything together.
+    def whole(self, candidates: Candidates, *, first: int | None = None) -> Judgement:
+        """Judges everything together, as `mel`.
 
         Durations are those of fp32 in the figures of mel and wave; what is broken, and what a
         recogniser hears, is of the sentence as it would be spoken.
         """
-        return self._judged(candidates, tuple(Stage), self._whole_figures)
+        return self._judged(candidates, tuple(Stage), self._whole_figures, first)
 
     def rendering(self, candidates: Candidates, sentence: int) -> Rendering:
         """A sentence by its number, for listening and looking.
@@ -286,7 +292,7 @@ class Judge:
                     f"{self._directory} speaks {sentence.text!r} as NaN in fp32: there is nothing "
                     "to compare with; export the voice again from an intact checkpoint"
                 )
-            return reference
+            return replace(reference, misheard=self._misheard(sentence, reference.wave))
 
         return tuple(self._pool.map(speak, range(len(self._sentences))))
 
@@ -315,8 +321,9 @@ class Judge:
         candidates: Candidates,
         stages: Sequence[Stage],
         compare: Callable[[_CandidateVoice, _Reference], Figures],
+        first: int | None,
     ) -> Judgement:
-        references = self._references
+        references = self._references[:first]
         with self._candidate(candidates, stages) as candidate:
 
             def judged(reference: _Reference) -> Figures:
@@ -364,12 +371,15 @@ class Judge:
         """What is heard wrongly beyond what is of fp32 already."""
         if self._recogniser is None:
             return Figures()
-        text, rate = reference.sentence.text, self._manifest.sample_rate
-        wrong, own = (
-            self._recogniser.syllable_errors(text, samples, rate)
-            for samples in (wave, reference.wave)
-        )
-        return Figures(syllable_errors=wrong - own)
+        if wave is reference.wave:
+            return Figures(syllable_errors=0.0)
+        misheard = self._misheard(reference.sentence, wave)
+        return Figures(syllable_errors=misheard - reference.misheard)
+
+    def _misheard(self, sentence: Sentence, wave: Wave) -> float:
+        if self._recogniser is None:
+            return 0.0
+        return self._recogniser.errors(wave, self._manifest.sample_rate, sentence.text)
 
     def _damage(self, reference: _Reference, acoustics: _Acoustics, wave: Wave) -> Figures:
         """What is broken in a rendering of other durations, as far as both last."""
