@@ -108,11 +108,14 @@ class _Work:
     placement: Placement
 
     def __post_init__(self) -> None:
-        if self.plan.base not in (Precision.FP32, Precision.FP16):
+        stage, base = self.graph.stage.value, self.plan.base
+        if base not in (Precision.FP32, Precision.FP16):
+            raise InputError(f"{stage}: the base of a plan is fp32 or fp16, not {base.value}")
+        if self.treated and base is Precision.FP16 and self.placement is Placement.CPU:
             raise InputError(
-                f"{self.graph.stage.value}: the base is fp32 or fp16, not {self.plan.base.value}"
+                f"{stage}: ONNX Runtime's processor kernels quantise float32 and no halves: "
+                "plan int8 groups for cpu with base fp32"
             )
-        _ = self.treated
 
     @cached_property
     def layers(self) -> Layers:
@@ -248,7 +251,7 @@ class _Work:
             extra_options={
                 "ActivationSymmetric": not cpu,
                 "WeightSymmetric": True,
-                "QuantizeBias": cpu and self.plan.base is Precision.FP32,
+                "QuantizeBias": cpu,  # TensorRT refuses a bias in int32
                 "OpTypesToExcludeOutputQuantization": sorted(types & _MATRIX if cpu else types),
                 "MinimumRealRange": 255 * _LEAST_SCALE,
             },
