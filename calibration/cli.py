@@ -1,4 +1,4 @@
-"""sambert-calibrate: a voice directory gains its graphs in half precision.
+"""sambert-calibrate: a voice directory gains fp16 and int8 graphs, and a report of what they cost.
 
 Exit codes: 0 done or nothing to do; 1 something failed (standard error says what); 2 wrong usage;
 130 Ctrl-C.
@@ -10,17 +10,32 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sambert_trt.engines.errors import SambertError
-from sambert_trt.engines.graphs import Precision
+from sambert_trt.engines.errors import InputError, SambertError
+from sambert_trt.engines.graphs import Placement, Precision
+
+from .assessment import Goal
+from .recipe import Treatment
 
 if TYPE_CHECKING:
-    from .variants import Progress, VariantReport, VariantStage
+    from .report_facts import Report
+    from .session import CalibrationOptions
+    from .variants import VariantReport, VariantStage
 
 __all__ = ["main"]
+
+_EXAMPLES = """\
+examples:
+  sambert-calibrate voice                          fp16 and int8 graphs, gated by sound and speed
+  sambert-calibrate voice --precision fp16         fp16 graphs alone: seconds, and no texts
+  sambert-calibrate voice --target cpu --budget close,pesq=4
+  sambert-calibrate voice --keep vocoder=w8a8      though it is slower or sounds worse
+  sambert-calibrate voice --recipe voice/recipe.cpu.toml
+  sambert-calibrate voice --explain                why each part is what it is
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,18 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
     )
     try:
-        report = _calibrate(options)
+        _work(options)(options)
     except SambertError as error:
         return _fail(str(error), 1)
     except ImportError as error:
         lacking = f"{error.name} is not installed" if error.name else str(error)
         return _fail(f"{lacking}; install it with: pip install 'sambert-trt[calibrate]'", 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; the voice is as it was", 130)
-    if options.json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False))
-    elif not options.quiet:
-        _print_report(report)
+        return _fail("interrupted; the voice is as it was, and the same command goes on", 130)
     return 0
 
 
@@ -50,29 +61,114 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _calibrate(options: argparse.Namespace) -> VariantReport:
+def _work(options: argparse.Namespace) -> Callable[[argparse.Namespace], None]:
+    if options.explain:
+        return _explain
+    return _halve if options.precision == Precision.FP16.value else _calibrate
+
+
+def _halve(options: argparse.Namespace) -> None:
     from .variants import write_variants
 
-    return write_variants(
-        Path(options.voice),
-        Precision(options.precision),
-        force=options.force,
-        progress=_progress(options),
+    with _Bar(options) as bar:
+        report = write_variants(
+            Path(options.voice),
+            Precision.FP16,
+            force=options.force,
+            progress=lambda what, done, total: bar(what, done / total),
+        )
+    if options.json:
+        print(json.dumps(report.as_dict(), ensure_ascii=False))
+    elif not options.quiet:
+        _print_variants(report)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from .session import calibrate
+
+    with _Bar(options) as bar:
+        report = calibrate(Path(options.voice), _options(options), bar)
+    _print_report(options, report)
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from .session import report_of
+
+    _print_report(options, report_of(Path(options.voice)))
+
+
+def _options(options: argparse.Namespace) -> CalibrationOptions:
+    from .limits import limits_from_text
+    from .session import CalibrationOptions
+
+    placements = dict.fromkeys(map(Placement, options.target or [p.value for p in Placement]))
+    return CalibrationOptions(
+        placements=tuple(placements),
+        texts=Path(options.texts) if options.texts else None,
+        symbols=options.symbols,
+        goal=Goal(options.goal) if options.goal else None,
+        limits=limits_from_text(options.budget),
+        keep=dict(map(_kept, options.keep)),
+        recipe=Path(options.recipe) if options.recipe else None,
+        adopt=options.adopt,
+        sentences=options.sentences,
+        judged=options.judge,
+        threads=options.threads,
+        seconds=options.seconds,
+        fresh=options.force,
     )
 
 
-def _progress(options: argparse.Namespace) -> Progress:
-    shown = sys.stderr.isatty() and not options.quiet
+def _kept(text: str) -> tuple[str, Treatment | None]:
+    name, _, treatment = text.partition("=")
+    if not treatment:
+        return name, None
+    try:
+        return name, Treatment(treatment)
+    except ValueError:
+        known = ", ".join(t.value for t in Treatment)
+        raise InputError(f"--keep {text}: {treatment!r} is none of {known}") from None
 
-    def advance(what: str, done: int, total: int) -> None:
-        if shown:
-            line = "" if done == total else f"{done + 1}/{total} {what}"
-            print(f"\r{line:<40}\r", end="", file=sys.stderr, flush=True)
 
-    return advance
+class _Bar:
+    """A progress bar on a terminal; nothing elsewhere."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._shown = sys.stderr.isatty() and not options.quiet
+        self._bar: Any = None
+
+    def __enter__(self) -> _Bar:
+        if self._shown:
+            from tqdm import tqdm
+
+            form = "{percentage:3.0f}% |{bar:24}| {elapsed} {desc}"
+            self._bar = tqdm(total=1.0, file=sys.stderr, bar_format=form, leave=False)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, what: str, fraction: float) -> None:
+        if self._bar is not None:
+            self._bar.set_description_str(what, refresh=False)
+            self._bar.update(max(fraction - self._bar.n, 0.0))
+            self._bar.refresh()
 
 
-def _print_report(report: VariantReport) -> None:
+def _print_report(options: argparse.Namespace, report: Report) -> None:
+    from .report import explain_text, report_json
+    from .session import summary_text
+
+    if options.json:
+        print(report_json(report), end="")
+    elif options.explain:
+        print(explain_text(report), end="")
+    elif not options.quiet:
+        print(summary_text(Path(options.voice), report), end="")
+
+
+def _print_variants(report: VariantReport) -> None:
     precision = report.precision.value
     if report.unchanged:
         print(f"{report.directory} has its {precision} graphs: nothing has changed since")
@@ -97,17 +193,68 @@ def _line(stage: VariantStage) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sambert-calibrate",
-        description="Write a voice directory's graphs in another precision, and check them.",
+        description="Write a voice directory's graphs in fp16 and int8, kept only where they gain "
+        "something and sound right, and report what was gained and lost.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("voice", help="a voice directory")
-    choices = [p.value for p in Precision if p is not Precision.FP32]
-    parser.add_argument("--precision", required=True, choices=choices, help="only fp16 so far")
     parser.add_argument(
-        "--force", action="store_true", help="make them even if nothing has changed"
+        "--precision",
+        choices=[Precision.FP16.value, Precision.INT8.value],
+        default=Precision.INT8.value,
+        help="fp16: only those graphs, without calibration; int8 (default): everything",
+    )
+    parser.add_argument(
+        "--target",
+        action="append",
+        choices=[placement.value for placement in Placement],
+        help="what int8 graphs are for; may be repeated; default: all",
+    )
+    parser.add_argument("--texts", metavar="FILE", help="calibration texts, one sentence a line")
+    parser.add_argument(
+        "--symbols", action="store_true", help="the texts are symbol lines, not Mandarin"
+    )
+    parser.add_argument(
+        "--budget",
+        default="close",
+        metavar="LIMITS",
+        help="transparent, close (default), small, or figures: mcd=0.3,pesq=3.8",
+    )
+    parser.add_argument(
+        "--goal",
+        choices=[goal.value for goal in Goal],
+        help="what is sought inside the budget; default: speed for cpu, size for tensorrt",
+    )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="PART[=TREATMENT]",
+        help="keep a stage or stage/group in int8 even if slower or worse; may be repeated",
+    )
+    parser.add_argument("--recipe", metavar="FILE", help="follow a recipe instead of a search")
+    parser.add_argument("--adopt", action="store_true", help="take a recipe of another voice")
+    parser.add_argument("--explain", action="store_true", help="print the last report's reasons")
+    parser.add_argument("--sentences", type=_count, default=200, help="recorded (default: 200)")
+    parser.add_argument("--judge", type=_count, default=12, help="judged by (default: 12)")
+    parser.add_argument("--threads", type=_count, default=2, help="default: 2")
+    parser.add_argument(
+        "--seconds", type=float, default=None, help="try nothing more after so many"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="make everything anew, even if nothing has changed"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 < number <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text}: needs 1 to 100000")
+    return number
 
 
 if __name__ == "__main__":

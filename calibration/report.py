@@ -36,7 +36,7 @@ from .report_facts import (
 from .report_html import Drawings, report_html
 from .report_json import report_from_json, report_json
 from .report_markdown import report_markdown
-from .report_verdict import explain_text
+from .report_verdict import explain_text, verdict_sentences
 
 __all__ = [
     "REPORT_SCHEMA",
@@ -52,6 +52,7 @@ __all__ = [
     "report_from_json",
     "report_json",
     "this_machine",
+    "verdict_sentences",
     "write_report",
 ]
 
@@ -84,12 +85,23 @@ def _write_parts(folder: Path, report: Report) -> None:
     document = document_of(report, drawings.light.keys(), without)
     _write(folder / "report.json", report_json(report))
     _write(folder / "report.md", report_markdown(document))
-    _write(folder / "report.html", report_html(document, drawings))
+    _write(folder / "report.html", report_html(document, _embedded(drawings)))
     for name, content in drawings.light.items():
         (folder / "pictures").mkdir(exist_ok=True)
         (folder / "pictures" / name).write_bytes(content)
     for example in report.examples:
         _write_recordings(folder, example)
+
+
+def _embedded(drawings: Drawings) -> Drawings:
+    """The pictures as the page holds them: spectrograms, which are many and large, as WebP."""
+    from .plots import compacted
+
+    light = {
+        name: compacted(content) if name.startswith("spectrogram-") else content
+        for name, content in drawings.light.items()
+    }
+    return Drawings(light, drawings.dark)
 
 
 def _write(path: Path, text: str) -> None:
@@ -98,10 +110,11 @@ def _write(path: Path, text: str) -> None:
 
 def _drawings(report: Report) -> tuple[Drawings, str]:
     """Pictures for light and dark pages, or why there are none."""
-    from .plots import DARK, LIGHT, drawn
+    from .plots import DARK, LIGHT, drawn_charts, drawn_spectrograms
 
     try:
-        return Drawings(drawn(report, LIGHT), drawn(report, DARK)), ""
+        light = {**drawn_charts(report, LIGHT), **drawn_spectrograms(report, LIGHT)}
+        return Drawings(light, drawn_charts(report, DARK)), ""
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] != "matplotlib":
             raise

@@ -1,0 +1,466 @@
+"""One calibration, from texts to graphs in the voice directory and a report.
+
+    texts ─ record ─ plan for each placement ─ install ─ report
+
+What is slow (recording, ranges, measurements) is kept in VOICE/calibration/work until the end, so
+that an interrupted calibration goes on where it stopped. This is the file to read first.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+
+from sambert_trt.engines.errors import InputError, OutputError, SambertError
+from sambert_trt.engines.graphs import Placement, Precision, Stage
+from sambert_trt.engines.locks import locked
+from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.voice import manifest_from_directory
+from sambert_trt.runtime.styles import Style
+from sambert_trt.runtime.text.sentence import Sentence
+from sambert_trt.runtime.text.symbols import fields_from_units, sentences_from_symbol_text
+from sambert_trt.runtime.voice import open_voice
+
+from .assessment import Cost, Goal, Outcome
+from .bench import Depth
+from .figures import Limits
+from .install import install, recipe_path
+from .judge import Judge
+from .limits import LIMITS, unmeasured
+from .planner import plan_voice
+from .recipe import Recipe, StagePlan, Treatment
+from .recipes import check_recipe, recipe_from_text, recipe_text
+from .recogniser import find_recogniser
+from .recorder import record
+from .recording import Recording
+from .report import (
+    Example,
+    HalfVoice,
+    Report,
+    Skipped,
+    Texts,
+    listening_sentences,
+    report_from_json,
+    this_machine,
+    verdict_sentences,
+    write_report,
+)
+from .texts import calibration_texts, spread, styles
+from .variants import write_variants
+from .voice_bench import VoiceBench
+from .workshop import Workshop
+
+__all__ = ["GOALS", "CalibrationOptions", "Progress", "calibrate", "report_of", "summary_text"]
+
+_LOG = logging.getLogger(__name__)
+
+GOALS: Mapping[Placement, Goal] = {Placement.CPU: Goal.SPEED, Placement.TENSORRT: Goal.SIZE}
+"""What is sought where nobody says: a card's speed cannot be measured without the card."""
+
+_REPORT, _WORK, _LOCK = "calibration", ".calibration", ".calibration.lock"
+_LOCK_SECONDS = 5.0
+_FEW = 4
+"""Sentences for a first look."""
+_DB_PER_UNIT = 12.0
+"""Of a normalised mel, estimated: voices do not carry their mel's scale."""
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and which fraction of it is done."""
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """What a user may decide.
+
+    Attributes:
+        texts: a file of sentences, one a line; None takes the project's own.
+        symbols: the file holds symbol lines instead.
+        keep: treatments kept though slower or worse, by `stage` or `stage/group`.
+        recipe: a recipe file to follow instead of a search; `adopt` takes that of another voice.
+        sentences: how many texts are recorded.
+        judged: how many others are judged by.
+        seconds: after so many nothing more is tried.
+        fresh: forget what an interrupted calibration left.
+    """
+
+    placements: tuple[Placement, ...] = tuple(Placement)
+    texts: Path | None = None
+    symbols: bool = False
+    goal: Goal | None = None
+    limits: Limits = field(default_factory=Limits)
+    keep: Mapping[str, Treatment | None] = field(default_factory=dict)
+    recipe: Path | None = None
+    adopt: bool = False
+    sentences: int = 200
+    judged: int = 12
+    threads: int = 2
+    seconds: float | None = None
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What a voice is calibrated with: texts to record, sentences to judge by."""
+
+    recorded: tuple[str, ...]
+    timed: tuple[str, ...]
+    judged: tuple[Sentence, ...]
+    styles: tuple[Style, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """What came out for one placement."""
+
+    outcome: Outcome
+    baseline: Mapping[Stage, Cost]
+    half: HalfVoice | None
+    examples: tuple[Example, ...]
+
+
+def calibrate(
+    directory: Path, options: CalibrationOptions, progress: Progress = lambda what, done: None
+) -> Report:
+    """Calibrates a voice: writes fp16 and int8 graphs into its directory, and a report.
+
+    Raises:
+        VoiceError: the directory is no voice, or one of its files is not the one it names.
+        InputError: texts, a recipe or something to keep that do not fit the voice.
+        GraphError: a graph or checkpoint that cannot be calibrated, such as one with NaN.
+        OutputError: the directory cannot be written, or is being calibrated.
+    """
+    manifest = manifest_from_directory(directory)
+    with _work_folder(directory, fresh=options.fresh) as work:
+        session = _Session(directory, manifest, options, work, _Phases(progress, options))
+        report = session.run()
+        write_report(directory / _REPORT, report)
+        shutil.rmtree(work, ignore_errors=True)
+    return report
+
+
+def report_of(directory: Path) -> Report:
+    """The report of a voice's last calibration.
+
+    Raises:
+        VoiceError: the directory is no voice.
+        InputError: it was never calibrated, or the report cannot be read.
+    """
+    manifest_from_directory(directory)
+    path = directory / _REPORT / "report.json"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}): calibrate the voice first, with: "
+            f"sambert-calibrate {directory}"
+        ) from error
+    return report_from_json(text, str(path))
+
+
+def summary_text(directory: Path, report: Report) -> str:
+    """What a user reads at the end: the verdict, and where everything lies."""
+    recipes = ", ".join(recipe_path(outcome.placement) for outcome in report.outcomes)
+    return (
+        "".join(f"{' '.join(verdict_sentences(report, outcome))}\n" for outcome in report.outcomes)
+        + f"why:     sambert-calibrate {directory} --explain\n"
+        + f"report:  {directory / _REPORT / 'report.html'}\n"
+        + f"recipes: {recipes} in {directory}\n"
+    )
+
+
+class _Phases:
+    """The seconds that parts of a run take, and one progress over all of them."""
+
+    _SHARES: Mapping[str, float] = {"texts": 0.01, "recording": 0.25, "half precision": 0.04}
+    _PLANNING = 0.65
+
+    def __init__(self, progress: Progress, options: CalibrationOptions) -> None:
+        self._progress, self._before = progress, 0.0
+        self._planning = self._PLANNING / len(options.placements)
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[Progress]:
+        start, share = time.perf_counter(), self._SHARES.get(name, self._planning)
+        self._progress(name, self._before)
+
+        def within(what: str, fraction: float) -> None:
+            self._progress(f"{name}: {what}", self._before + share * min(fraction, 1.0))
+
+        yield within
+        self._before = min(self._before + share, 1.0)
+        self.seconds[name] = time.perf_counter() - start
+
+
+class _Session:
+    """One calibration of one voice."""
+
+    def __init__(
+        self,
+        directory: Path,
+        manifest: VoiceManifest,
+        options: CalibrationOptions,
+        work: Path,
+        phases: _Phases,
+    ) -> None:
+        self._directory, self._manifest, self._options = directory, manifest, options
+        self._work, self._phase = work, phases
+
+    def run(self) -> Report:
+        """All of it; the voice has its graphs at the end."""
+        recipes = self._recipes()
+        with self._phase("texts"):
+            material = _material(self._directory, self._manifest, self._options)
+        with self._phase("recording") as progress:
+            recording = self._recorded(material, progress)
+        if Placement.TENSORRT in self._options.placements:
+            with self._phase("half precision") as progress:
+                write_variants(
+                    self._directory,
+                    Precision.FP16,
+                    progress=lambda what, done, total: progress(what, done / total),
+                )
+        planned = [
+            self._planned(placement, recipes.get(placement), recording, material)
+            for placement in self._options.placements
+        ]
+        return self._report(material, recording, planned)
+
+    def _recipes(self) -> dict[Placement, Recipe]:
+        path = self._options.recipe
+        if path is None:
+            return {}
+        try:
+            recipe = recipe_from_text(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the recipe {path} cannot be read ({error})") from error
+        if recipe.placement not in self._options.placements:
+            raise InputError(
+                f"{path} is a recipe for {recipe.placement.value}: add --target "
+                f"{recipe.placement.value}"
+            )
+        return {recipe.placement: recipe}
+
+    def _recorded(self, material: _Material, progress: Progress) -> Recording:
+        return record(
+            self._directory,
+            material.recorded,
+            self._work / "recording",
+            symbols=self._options.symbols,
+            styles=material.styles,
+            threads=self._options.threads,
+            progress=lambda done, total: progress(f"{done} of {total}", done / total),
+        )
+
+    def _planned(
+        self,
+        placement: Placement,
+        recipe: Recipe | None,
+        recording: Recording,
+        material: _Material,
+    ) -> _Planned:
+        options = self._options
+        with (
+            self._phase(placement.value) as progress,
+            self._judge(placement, material, len(material.judged)) as judge,
+            self._judge(placement, material, _FEW) as quick_judge,
+        ):
+            bench = VoiceBench(
+                self._directory,
+                self._manifest,
+                Workshop(self._directory, self._manifest, self._work, recording, placement),
+                judge,
+                recording,
+                material.timed,
+                self._work,
+                quick_judge=quick_judge,
+                judged_by=(material.judged, material.styles),
+                threads=options.threads,
+            )
+            if recipe is not None:
+                groups = {stage: bench.groups(stage) for stage in Stage}
+                recipe = check_recipe(
+                    recipe, self._manifest, groups, placement, adopt=options.adopt
+                )
+            outcome = plan_voice(
+                bench,
+                placement=placement,
+                goal=options.goal or GOALS[placement],
+                limits=options.limits,
+                keep=options.keep,
+                recipe=recipe,
+                progress=progress,
+                seconds=options.seconds,
+            )
+            install(self._directory, placement, outcome.candidates, recipe_text(outcome.recipe))
+            return _Planned(
+                outcome, _baseline(bench), _half(bench, placement), _examples(judge, outcome)
+            )
+
+    def _judge(self, placement: Placement, material: _Material, count: int) -> Judge:
+        return Judge(
+            self._directory,
+            material.judged[:count],
+            material.styles,
+            threads=self._options.threads,
+            db_per_unit=_DB_PER_UNIT,
+            recogniser=find_recogniser() if count > _FEW else None,
+            rounded=placement is Placement.TENSORRT,
+        )
+
+    def _report(
+        self, material: _Material, recording: Recording, planned: Sequence[_Planned]
+    ) -> Report:
+        outcomes = tuple(each.outcome for each in planned)
+        return Report(
+            voice=self._manifest.name,
+            made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            machine=this_machine(),
+            texts=Texts(
+                source=material.source,
+                recorded=len(material.recorded) - len(recording.skipped),
+                judged=len(material.judged),
+                skipped=tuple(
+                    Skipped(material.recorded[number], reason)
+                    for number, reason in sorted(recording.skipped.items())
+                ),
+            ),
+            outcomes=outcomes,
+            baseline={each.outcome.placement: each.baseline for each in planned},
+            phases=self._phase.seconds,
+            peak_bytes=_peak_bytes(),
+            unmeasured=_unmeasured(outcomes),
+            half=next((each.half for each in planned if each.half is not None), None),
+            examples=tuple(example for each in planned for example in each.examples),
+        )
+
+
+@contextmanager
+def _work_folder(directory: Path, *, fresh: bool) -> Iterator[Path]:
+    """The folder in which a calibration can go on, held against others."""
+    work = directory / _WORK
+    try:
+        with locked(directory / _LOCK, _LOCK_SECONDS, "calibrate"):
+            if fresh:
+                shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(exist_ok=True)
+            yield work
+    except SambertError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"calibrating {directory} failed: {error.strerror or error}; what was measured is kept "
+            "in it, and the same command goes on"
+        ) from error
+
+
+def _material(directory: Path, manifest: VoiceManifest, options: CalibrationOptions) -> _Material:
+    """The texts, divided: nothing is judged by what its ranges come from."""
+    texts = calibration_texts(options.texts)
+    symbols_of = _units if options.symbols else None
+    count = min(options.judged, max(1, len(texts) // 3))
+    judged = spread(texts, count, 1, symbols_of)
+    others = [text for text in texts if text not in judged] or list(texts)
+    sentences = _sentences(directory, manifest, judged, symbols=options.symbols)
+    return _Material(
+        recorded=spread(others, options.sentences, 0, symbols_of),
+        timed=judged[:_FEW],
+        judged=sentences,
+        styles=styles(manifest),
+        source=str(options.texts or "the project's own Mandarin sentences"),
+    )
+
+
+def _units(line: str) -> frozenset[Hashable]:
+    return frozenset(line.split())
+
+
+def _sentences(
+    directory: Path, manifest: VoiceManifest, texts: Sequence[str], *, symbols: bool
+) -> tuple[Sentence, ...]:
+    """What a voice makes of texts; of one that is several sentences, the first."""
+    with open_voice(directory, threads=1) as voice:
+        fields = fields_from_units(manifest.units)
+
+        def first(text: str) -> Sequence[Sentence]:
+            read = sentences_from_symbol_text(text, fields) if symbols else voice.sentences(text)
+            try:
+                return tuple(islice(read, 1))
+            except InputError as error:
+                _LOG.warning("%r is not judged by: %s", text[:40], error)
+                return ()
+
+        found = [sentence for text in texts for sentence in first(text)]
+    if not found:
+        raise InputError(
+            "the voice reads none of the texts that it would be judged by: give others with "
+            "--texts, or symbol lines with --texts and --symbols"
+        )
+    return tuple(found)
+
+
+def _baseline(bench: VoiceBench) -> dict[Stage, Cost]:
+    plain = StagePlan(Precision.FP32)
+    return {stage: bench.cost(bench.candidate(stage, plain)) for stage in bench.stages()}
+
+
+def _half(bench: VoiceBench, placement: Placement) -> HalfVoice | None:
+    """The whole voice in fp16; nobody computes in it on the processor."""
+    if placement is Placement.CPU:
+        return None
+    halves = {stage: bench.candidate(stage, StagePlan(Precision.FP16)) for stage in bench.stages()}
+    return HalfVoice(
+        judgement=bench.judge(halves, Depth.WHOLE),
+        limits=LIMITS["transparent"],
+        arithmetic="the result of every operator rounded to half, as a card does",
+        graph_bytes=sum(candidate.record.file.bytes for candidate in halves.values()),
+        fp32_bytes=sum(cost.graph_bytes for cost in _baseline(bench).values()),
+    )
+
+
+def _examples(judge: Judge, outcome: Outcome) -> tuple[Example, ...]:
+    """Sentences to listen to and to look at, of an assignment that changes something."""
+    if all(candidate.plan.precision is Precision.FP32 for candidate in outcome.candidates.values()):
+        return ()
+    found = []
+    for sentence, why in listening_sentences(outcome.whole).items():
+        rendering = judge.rendering(outcome.candidates, sentence)
+        found.append(Example(outcome.placement, sentence, rendering.text, why, rendering))
+    return tuple(found)
+
+
+def _unmeasured(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    found = {}
+    for outcome in outcomes:
+        for name in unmeasured(outcome.whole.figures, outcome.limits):
+            found[name] = _REASONS.get(name, "it could not be measured on these sentences")
+        if outcome.whole.figures.syllable_errors is None:
+            found["syllable_errors"] = _REASONS["syllable_errors"]
+        if outcome.placement is Placement.TENSORRT:
+            found["speed on a card"] = "plans are built without a card, and timed on none"
+    return found
+
+
+_REASONS = {
+    "pesq": "the package pesq is not installed: pip install 'sambert-trt[pesq]'",
+    "syllable_errors": "no offline recogniser is installed",
+}
+
+
+def _peak_bytes() -> int:
+    """The largest resident size of this process so far."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        return next(
+            int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")
+        )
+    except (OSError, StopIteration):
+        return 0
