@@ -51,7 +51,7 @@ PLAN_TARGET = "sm_86"
 TIGHT = 0.02
 """How wide an interval may be, relative to its ratio, for more rounds to be worth nothing."""
 
-_FEWEST = 7
+_FEWEST = 11
 """Rounds before an interval is believed to be tight: the median of three often looks so."""
 
 _LEAST, _SHORTEST = 0.03, 1e-4
