@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,22 +24,36 @@ from sambert_trt.runtime.backend import Array
 from .assessment import Cost, Goal, Outcome, Trial
 from .report_content import spectrogram_name
 from .report_facts import Example, Renderings, Report
-from .report_words import Standing, cost_of, quantity, standings
+from .report_words import Standing, cost_of, method_words, standings
+from .verdicts import verdict_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
-__all__ = ["DARK", "LIGHT", "Look", "drawn", "power_spectrogram"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Look",
+    "compacted",
+    "drawn_charts",
+    "drawn_spectrograms",
+    "power_spectrogram",
+]
 
 _DPI = 140
+_SPECTROGRAM_DPI = 110
+_WEBP_QUALITY = 80
 _WIDTH = 10.0
 _WINDOW, _HOP = 1024, 256
 _FLOOR = -80.0
 _MOST_DRAWN = 20.0
 """Seconds of a spectrogram: more than that are not told apart at this width."""
-_NAMED = 14
-_DISTORTIONS = ("mcd", "mel_mae", "mel_lsd_p99", "lsd")
+_DECADE = 12
+_SIDES = ((9, 0), (-9, 0), (0, 9), (0, -9))
+_MARKER = 7.0
+"""Half the width of a point, pixels."""
 _CJK = ("Noto Sans CJK", "Source Han Sans", "Noto Sans SC", "WenQuanYi", "Microsoft YaHei",
         "SimHei", "PingFang", "Heiti", "Hiragino Sans GB", "Droid Sans Fallback")  # fmt: skip
 
@@ -60,17 +75,41 @@ LIGHT = Look("#ffffff", "#1b2430", "#56616f", "#dde2e8", "#aab6c3", "#1f5fa8", "
 DARK = Look("#1b2128", "#e6eaef", "#a3afbc", "#3a4550", "#5d6b79", "#8ab8f0", "#ffb27a")
 
 
-def drawn(report: Report, look: Look) -> dict[str, bytes]:
-    """Every picture of a report as PNG, by its file's name.
+def drawn_charts(report: Report, look: Look) -> dict[str, bytes]:
+    """Stages, quality and sensitivity of every placement as PNG, by their files' names.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
-    return {name: _png(figure) for name, figure in _figures(report, look)}
+    return {name: _png(figure) for name, figure in _charts(report, look)}
 
 
-def _figures(report: Report, look: Look) -> Iterator[tuple[str, Figure]]:
-    _blank(look, 1.0)
+def drawn_spectrograms(report: Report, look: Look) -> dict[str, bytes]:
+    """A PNG of every example that has renderings, by its file's name.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    found = dict[str, bytes]()
+    for example in report.examples:
+        if example.renderings is not None and example.renderings.reference.size:
+            figure = _spectrograms(example, example.renderings, look)
+            found[spectrogram_name(example)] = _png(figure)
+    return found
+
+
+def compacted(png: bytes) -> bytes:
+    """A picture as WebP: a spectrogram takes a third of its PNG."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        image.convert("RGB").save(content, "WEBP", quality=_WEBP_QUALITY)
+    return content.getvalue()
+
+
+def _charts(report: Report, look: Look) -> Iterator[tuple[str, Figure]]:
+    _blank(look, 1.0)  # raises where nothing can be drawn, whatever there is to draw
     for outcome in report.outcomes:
         place = outcome.placement.value
         base = report.baseline.get(outcome.placement, {})
@@ -80,10 +119,6 @@ def _figures(report: Report, look: Look) -> Iterator[tuple[str, Figure]]:
             f"sensitivity-{place}.png": _sensitivity(outcome, base, look),
         }
         yield from ((name, figure) for name, figure in found.items() if figure is not None)
-    for example in report.examples:
-        if example.renderings is not None and example.renderings.reference.size:
-            figure = _spectrograms(example, example.renderings, look)
-            yield spectrogram_name(example), figure
 
 
 def _png(figure: Figure) -> bytes:
@@ -92,11 +127,11 @@ def _png(figure: Figure) -> bytes:
     return content.getvalue()
 
 
-def _blank(look: Look, height: float) -> Figure:
+def _blank(look: Look, height: float, dpi: int = _DPI) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor=look.page, layout="constrained")
+    figure = Figure(figsize=(_WIDTH, height), dpi=dpi, facecolor=look.page, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -202,7 +237,7 @@ def _quality(outcome: Outcome, look: Look) -> Figure | None:
         return None
     figure = _blank(look, 1.2 + 0.42 * len(bars))
     axes = figure.subplots()
-    _dress(axes, look, "Share of the quality budget used, %", "x")
+    _dress(axes, look, "Share of the quality budget used, %")
     most = min(max(1.0, *(used for _, used in bars)), 3.0)
     for row, (standing, used) in enumerate(bars):
         _quality_bar(axes, row, standing, min(used, most), look)
@@ -232,56 +267,47 @@ class _Point:
 
 
 def _sensitivity(outcome: Outcome, base: Mapping[Stage, Cost], look: Look) -> Figure | None:
-    """Points: what everything tried gains against what it distorts."""
-    name = _distortion(outcome)
-    if name is None:
-        return None
+    """Points: what everything tried gains against how much of the budget it uses."""
     timed = outcome.goal is Goal.SPEED and any(t.cost.ratio is not None for t in outcome.trials)
-    points = list(_points(outcome.trials, name, base, timed))
-    if not points:
+    points = list(_points(outcome, base, timed))
+    if not points or all(point.loss == 0 for point in points):
         return None
     figure = _blank(look, 5.4)
     axes = figure.subplots()
     _dress(axes, look, "What is gained against what is lost", "both")
     _scatter(axes, [p for p in points if not p.trial.kept], "X", look.bad, "dropped")
     _scatter(axes, [p for p in points if p.trial.kept], "o", look.after, "kept")
-    item, limit = quantity(name), getattr(outcome.limits, name, None)
-    if limit is not None:
-        axes.axvline(limit, color=look.text, linewidth=1.5, label=f"budget: {item.words(limit)}")
+    axes.axvline(100, color=look.text, linewidth=1.5, label="budget")
     axes.axhline(0, color=look.soft, linewidth=1, linestyle=":")
-    _scale(axes, [*(p.loss for p in points), *([] if limit is None else [limit])])
-    axes.set_xlabel(f"{item.label}, {item.unit or 'normalised'}: right is worse", fontsize=9)
-    gained = "time of the stage saved, %" if timed else "graph bytes saved, MB"
+    _scale(axes, [100.0, *(point.loss for point in points)], look)
+    axes.set_xlabel("share of the quality budget used, %: right is worse", fontsize=9)
+    gained = "time of the stage saved, %" if timed else "size of the stage saved, MB"
     axes.set_ylabel(f"{gained}: up is better", fontsize=9)
-    _name_points(axes, points, look)
-    axes.margins(0.08, 0.12)
-    axes.legend(loc="best", fontsize=9, facecolor=look.page, edgecolor=look.grid,
-                labelcolor=look.text)  # fmt: skip
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False,
+                  labelcolor=look.text)  # fmt: skip
+    _name_points(figure, axes, points, look)
     return figure
 
 
-def _distortion(outcome: Outcome) -> str | None:
-    """The figure that most trials have, limited ones first."""
-    judged = [trial.judgement.figures for trial in outcome.trials if trial.judgement is not None]
-    found = [n for n in _DISTORTIONS if any(getattr(f, n) is not None for f in judged)]
-    limited = [name for name in found if getattr(outcome.limits, name, None) is not None]
-    return next(iter((*limited, *found)), None)
-
-
-def _points(
-    trials: Sequence[Trial], name: str, base: Mapping[Stage, Cost], timed: bool
-) -> Iterator[_Point]:
-    for trial in trials:
-        loss = None if trial.judgement is None else getattr(trial.judgement.figures, name)
+def _points(outcome: Outcome, base: Mapping[Stage, Cost], timed: bool) -> Iterator[_Point]:
+    """What was judged and measured; what is broken lies beyond every picture."""
+    for trial in outcome.trials:
+        if trial.judgement is None:
+            continue
+        loss = 100 * verdict_of(trial.judgement, outcome.limits).used
         gain = _gain(trial, base.get(trial.stage), timed)
-        if loss is not None and gain is not None and math.isfinite(loss) and math.isfinite(gain):
+        if gain is not None and math.isfinite(loss) and math.isfinite(gain):
             yield _Point(trial, loss, gain)
 
 
 def _gain(trial: Trial, base: Cost | None, timed: bool) -> float | None:
     if timed:
         return None if trial.cost.ratio is None else 100 * (1 - trial.cost.ratio)
-    return None if base is None else (base.graph_bytes - trial.cost.graph_bytes) / 1e6
+    if base is None:
+        return None
+    if base.plan_bytes is not None and trial.cost.plan_bytes is not None:
+        return (base.plan_bytes - trial.cost.plan_bytes) / 1e6
+    return (base.graph_bytes - trial.cost.graph_bytes) / 1e6
 
 
 def _scatter(axes: Axes, points: Sequence[_Point], marker: str, colour: str, label: str) -> None:
@@ -290,31 +316,66 @@ def _scatter(axes: Axes, points: Sequence[_Point], marker: str, colour: str, lab
                      color=colour, label=label, zorder=3, linewidths=0)  # fmt: skip
 
 
-def _scale(axes: Axes, losses: Sequence[float]) -> None:
+def _scale(axes: Axes, losses: Sequence[float], look: Look) -> None:
     """Logarithmic where losses span more than a decade and none is nothing."""
-    if min(losses) > 0 and max(losses) > 12 * min(losses):
-        from matplotlib.ticker import FuncFormatter, NullFormatter
+    if min(losses) > 0 and max(losses) > _DECADE * min(losses):
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.margins(0.1, 0.12)
+    axes.tick_params(colors=look.soft, labelcolor=look.text)
 
 
-def _name_points(axes: Axes, points: Sequence[_Point], look: Look) -> None:
-    """Names beside the points that gain most; all of them would cover each other."""
-    ordered = sorted(points, key=lambda point: -point.gain)[:_NAMED]
-    for number, point in enumerate(ordered):
-        side = 1 if number % 2 == 0 else -1
-        axes.annotate(
-            point.trial.name,
-            (point.loss, point.gain),
-            (8 * side, 5),
-            textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            fontsize=8,
-            color=look.text,
-            parse_math=False,
-        )
+def _names(points: Sequence[_Point]) -> list[str]:
+    """Trials' names, and the range method where a name occurs twice."""
+    counts = Counter(point.trial.name for point in points)
+    return [
+        f"{p.trial.name}, {method_words(p.trial.plan)}"
+        if counts[p.trial.name] > 1
+        else p.trial.name
+        for p in points
+    ]
+
+
+def _name_points(figure: Figure, axes: Axes, points: Sequence[_Point], look: Look) -> None:
+    """Names beside the points, those that gain most first; none where it would cover another."""
+    from matplotlib.transforms import Bbox
+
+    figure.draw_without_rendering()
+    line = Bbox([(100, axes.get_ylim()[0]), (100, axes.get_ylim()[1])])
+    taken = [axes.transData.transform_bbox(line), *(_around(axes, point) for point in points)]
+    named = sorted(zip(points, _names(points), strict=True), key=lambda pair: -pair[0].gain)
+    for point, name in named:
+        for dx, dy in _SIDES:
+            text = axes.annotate(
+                name,
+                (point.loss, point.gain),
+                (dx, dy),
+                textcoords="offset points",
+                ha="center" if not dx else "left" if dx > 0 else "right",
+                va="center" if not dy else "bottom" if dy > 0 else "top",
+                fontsize=8,
+                color=look.text,
+                parse_math=False,
+            )
+            text.set_in_layout(False)
+            box = text.get_window_extent()
+            free = not any(box.overlaps(other) for other in taken)
+            if free and axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1:
+                taken.append(box)
+                break
+            text.remove()
+
+
+def _around(axes: Axes, point: _Point) -> Bbox:
+    """The marker's box in pixels."""
+    from matplotlib.transforms import Bbox
+
+    x, y = axes.transData.transform((point.loss, point.gain))
+    return Bbox.from_extents(x - _MARKER, y - _MARKER, x + _MARKER, y + _MARKER)
 
 
 def power_spectrogram(wave: Array, window: int = _WINDOW, hop: int = _HOP) -> NDArray[np.float64]:
@@ -334,7 +395,7 @@ def _spectrograms(example: Example, sides: Renderings, look: Look) -> Figure:
     first = power_spectrogram(sides.reference[:most])
     second = power_spectrogram(sides.candidate[:most])
     frames = min(first.shape[1], second.shape[1])
-    figure = _blank(look, 8.2)
+    figure = _blank(look, 8.2, _SPECTROGRAM_DPI)
     axes = figure.subplots(3, 1, sharex=True, sharey=True)
     place = example.placement.value
     titles = ("fp32", f"as calibrated for {place}", f"difference, {place} - fp32")

@@ -8,6 +8,8 @@ Numpy-free.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
 
 from .assessment import Goal, Outcome
 from .report_blocks import Block, Column, Document, Listen, Paragraph, Picture, Section, Table
@@ -31,8 +33,8 @@ _JUDGED = (
 )
 _WORDS = (
     "MAE: mean absolute error, of the normalised mel. LSD: log-spectral distance. MCD: "
-    "mel-cepstral distortion. p99 frame: the 99th percentile over frames. PESQ: ITU-T P.862.2, up to 4.64. "
-    "STOI: short-time objective intelligibility, up to 1."
+    "mel-cepstral distortion. p99: the 99th percentile over frames. PESQ: ITU-T P.862.2, up to 4.64. STOI: "
+    "short-time objective intelligibility, up to 1."
 )
 _LONG = 12
 
@@ -59,7 +61,15 @@ def document_of(report: Report, pictures: Collection[str] = (), without: str = "
     ]
     title = f"Calibration of {report.voice}"
     shown = (_pictured(section, pictures) for section in sections if section.blocks)
-    return Document(title, f"{report.made} · {report.machine.cpu}", tuple(lead), tuple(shown))
+    subtitle = f"{_moment(report.made)} · {report.machine.cpu}"
+    return Document(title, subtitle, tuple(lead), tuple(shown))
+
+
+def _moment(made: str) -> str:
+    """`2026-03-01 12:34 UTC`; what is no date is left as it is."""
+    with suppress(ValueError):
+        return f"{datetime.fromisoformat(made).astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    return made
 
 
 def recording_path(sentence: int, which: str) -> str:
@@ -94,8 +104,7 @@ def _chosen(report: Report, outcome: Outcome) -> Section:
             "How much of the quality budget is used up; 100 % is the limit.",
         ),
     ]
-    notes = {**outcome.recipe.notes, **outcome.notes}
-    blocks += [Paragraph(f"{name}: {note}") for name, note in notes.items()]
+    blocks += [Paragraph(f"{name}: {note}") for name, note in outcome.notes.items()]
     return Section(f"{TITLES[outcome.placement]}: chosen", f"chosen-{place}", tuple(blocks))
 
 
@@ -144,7 +153,8 @@ def _example(example: Example) -> Iterator[Block]:
 
 
 def _unmeasured(report: Report, without: str) -> Section:
-    rows = [*report.unmeasured.items(), *([("pictures", without)] if without else [])]
+    rows = [(quantity(name).label, why) for name, why in report.unmeasured.items()]
+    rows += [("pictures", without)] if without else []
     table = _facts("No number in this report stands for these.", ("what", "why"), rows)
     return Section("Not measured", "unmeasured", (table,) if rows else ())
 

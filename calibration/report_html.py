@@ -34,6 +34,9 @@ __all__ = ["Drawings", "report_html"]
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src 'self' file:"
 
 
+_SHORT, _LONG = 16, 32
+
+
 @dataclass(frozen=True)
 class Drawings:
     """Pictures by file name, as PNG or WebP: for light pages and for dark ones."""
@@ -124,11 +127,12 @@ def _picture(picture: Picture, drawings: Drawings) -> Iterator[str]:
     light, dark = drawings.light.get(picture.name), drawings.dark.get(picture.name)
     if light is None:
         return
-    yield "<figure><picture>"
+    kind = "pair" if dark is not None else "bright"
+    yield f'<figure><div class="scroll" tabindex="0"><picture class="{kind}">'
     if dark is not None:
         yield f'<source media="(prefers-color-scheme: dark)" srcset="{_data(dark)}">'
     yield f'<img src="{_data(light)}" alt="{_text(picture.alt)}">'
-    yield f"</picture><figcaption>{_text(picture.caption)}</figcaption></figure>"
+    yield f"</picture></div><figcaption>{_text(picture.caption)}</figcaption></figure>"
 
 
 def _data(content: bytes) -> str:
@@ -151,9 +155,11 @@ def _listen(block: Listen) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     if table.folded:
         yield f"<details><summary>{_text(table.caption)}</summary>"
+    else:
+        yield f'<p class="caption" aria-hidden="true">{_text(table.caption)}</p>'
     label = _text(table.caption)
     yield f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
-    yield f"<caption>{_text(table.caption)}</caption>"
+    yield f'<caption class="unseen">{_text(table.caption)}</caption>'
     heads = (f'<th scope="col"{_side(c.number)}>{_text(c.head)}</th>' for c in table.columns)
     yield f"<thead><tr>{''.join(heads)}</tr></thead><tbody>"
     numbers = [column.number for column in table.columns]
@@ -165,12 +171,18 @@ def _table(table: Table) -> Iterator[str]:
 
 def _row(cells: Sequence[Cell], numbers: Sequence[bool]) -> str:
     head = f'<th scope="row"{_side(numbers[0])}>{_cell(cells[0])}</th>'
-    rest = (f"<td{_side(n)}>{_cell(c)}</td>" for c, n in zip(cells[1:], numbers[1:], strict=True))
+    rest = (
+        f"<td{_side(number, cell)}>{_cell(cell)}</td>"
+        for cell, number in zip(cells[1:], numbers[1:], strict=True)
+    )
     return f"<tr>{head}{''.join(rest)}</tr>"
 
 
-def _side(number: bool) -> str:
-    return ' class="number"' if number else ""
+def _side(number: bool, cell: Cell = "") -> str:
+    """Numbers at the right, short words on one line, long texts with room."""
+    length = len(cell.text if isinstance(cell, Mark) else cell)
+    kind = "number" if number else "short" if length <= _SHORT else "long" if length > _LONG else ""
+    return f' class="{kind}"' if kind else ""
 
 
 def _cell(cell: Cell) -> str:

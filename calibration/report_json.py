@@ -34,7 +34,7 @@ Record = TypeVar("Record")
 
 
 def report_json(report: Report) -> str:
-    """The text of report.json. Waves and mels are left out."""
+    """The text of report.json. Waves and mels are left out, and what was not measured."""
     return json.dumps(_encoded(report), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
@@ -70,7 +70,7 @@ def _encoded(value: object) -> Any:  # noqa: ANN401 - what json writes
         return value.as_dict()
     if dataclasses.is_dataclass(value):
         fields = [field for field in dataclasses.fields(value) if _written(field)]
-        values = {field.name: getattr(value, field.name) for field in fields}
+        values = {f.name: getattr(value, f.name) for f in fields if not _missing(f, value)}
         return {n: _encoded(v) for n, v in values.items() if not isinstance(v, _OMITTED)}
     if isinstance(value, Enum):
         return value.value
@@ -83,6 +83,11 @@ def _encoded(value: object) -> Any:  # noqa: ANN401 - what json writes
 
 def _written(field: dataclasses.Field[Any]) -> bool:
     return bool(field.metadata.get("written", True))
+
+
+def _missing(field: dataclasses.Field[Any], record: object) -> bool:
+    """Whether a field holds nothing, as it does where nobody sets it."""
+    return field.default is None and getattr(record, field.name) is None
 
 
 def _plain(value: object) -> str | int | float | bool | None:

@@ -43,9 +43,9 @@ main > section {
   padding: 1.25rem; margin: 1.25rem 0;
 }
 p { margin: .5rem 0; max-width: 46rem; overflow-wrap: anywhere; }
-.lead > p { font-size: 1.08rem; max-width: 56rem; }
+.lead > p { font-size: 1.08rem; max-width: none; }
 .lead > p:not(:first-child) { margin-top: 1.5rem; padding-top: 1.25rem;
-  border-top: 1px solid var(--line); max-width: none; }
+  border-top: 1px solid var(--line); }
 .tiles {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem;
   list-style: none; padding: 0; margin: 1rem 0;
@@ -62,8 +62,8 @@ pre { background: var(--code); border-radius: 8px; padding: .7rem .9rem; overflo
 code { font: .88rem/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; }
 .scroll { overflow-x: auto; margin: .75rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
-details caption { display: none; }
+.caption { color: var(--soft); font-size: .9rem; margin: 1.25rem 0 0; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 summary { cursor: pointer; padding: .4rem 0; color: var(--accent); }
 th, td { padding: .42rem .7rem; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
@@ -71,11 +71,14 @@ th:first-child, td:first-child { padding-left: 0; }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; vertical-align: bottom; }
 tbody th { font-weight: 600; }
 tbody tr:hover { background: var(--code); }
-td { min-width: 4rem; }
+.short { white-space: nowrap; }
+.long { min-width: 13rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1.25rem 0; }
-figure img { width: 100%; height: auto; border: 1px solid var(--line); border-radius: 10px;
-  display: block; }
+figure .scroll { margin: 0; }
+figure img { width: 100%; min-width: 38rem; height: auto; border: 1px solid var(--line);
+  border-radius: 10px; display: block; }
+@media (prefers-color-scheme: dark) { .bright img { filter: brightness(.86); } }
 figcaption { color: var(--soft); font-size: .88rem; margin-top: .4rem; }
 .listen { border-top: 1px solid var(--line); padding-top: 1rem; margin-top: 1.25rem; }
 .listen:first-of-type { border-top: 0; padding-top: 0; margin-top: 0; }

@@ -68,7 +68,19 @@ def stage_table(outcome: Outcome, base: Baseline) -> Table:
     if rows:
         rows.append((*_total_row(outcome, base), *[""] * len(names)))
     caption = "Every stage: fp32 → chosen. Figures are of that stage alone."
-    return Table(caption, (*words, *map(Column, heads), *figures), tuple(rows))
+    return _filled(Table(caption, (*words, *map(Column, heads), *figures), tuple(rows)))
+
+
+def _filled(table: Table) -> Table:
+    """The table without columns of numbers in which nothing stands."""
+    kept = [
+        number
+        for number, column in enumerate(table.columns)
+        if not column.number or any(row[number] not in ("", DASH) for row in table.rows)
+    ]
+    columns = tuple(table.columns[number] for number in kept)
+    rows = tuple(tuple(row[number] for number in kept) for row in table.rows)
+    return Table(table.caption, columns, rows, table.folded)
 
 
 def _judged(trial: Trial | None) -> Judgement | None:
@@ -96,9 +108,11 @@ def _of(cost: Cost | None, name: str) -> float | None:
 
 
 def _arrow(before: float | None, after: float | None, words: Callable[[float], str]) -> str:
-    """`18.4 → 9.2`, or one of them where the other is not known."""
+    """`18.4 → 9.2`; one number where it stays or where there is nothing to compare with."""
+    if after is None:
+        return DASH if before is None else f"{words(before)} → ?"
     texts = [words(value) for value in (before, after) if value is not None]
-    return " → ".join(dict.fromkeys(texts)) or DASH
+    return " → ".join(dict.fromkeys(texts))
 
 
 def _mb(size: float) -> str:
@@ -203,7 +217,8 @@ def trial_table(outcome: Outcome) -> Table:
         Column("why", number=False),
     )
     rows = tuple(_trial_row(trial, names) for trial in outcome.trials)
-    return Table(f"All {len(rows)} trials, in order.", columns, rows, folded=len(rows) > _LONG)
+    table = Table(f"All {len(rows)} trials, in order.", columns, rows, folded=len(rows) > _LONG)
+    return _filled(table)
 
 
 def _trial_row(trial: Trial, names: Sequence[str]) -> tuple[Cell, ...]:

@@ -27,6 +27,8 @@ from .report_words import (
 __all__ = ["explain_text", "verdict", "verdict_sentences"]
 
 _TILES = 4
+_NEAREST = 3
+"""The figures named in the verdict: those nearest to their limits, or beyond."""
 _UNLIMITED = 3
 """So many figures are named where none is limited."""
 
@@ -47,9 +49,18 @@ def verdict_sentences(report: Report, outcome: Outcome) -> tuple[str, str]:
             f"{place}, nothing is worth keeping: every stage stays in fp32.",
             "So nothing is lost either; the trials say why, one by one.",
         )
-    what = ", ".join(f"{stage_words(stages)} in {name.value}" for name, stages in changed.items())
+    what = " and ".join(_stages_words(outcome, name, stages) for name, stages in changed.items())
     gain = f"{_speed_words(outcome)}, {_size_words(report, outcome)}"
     return f"{place}, the voice speaks with {what}: {gain}.", _loss(outcome)
+
+
+def _stages_words(outcome: Outcome, precision: Precision, stages: list[Stage]) -> str:
+    """`postnet and vocoder in int8`, `the other stages in fp16`."""
+    others = [c for c in outcome.candidates.values() if c.plan.precision is not Precision.INT8]
+    if precision is not Precision.INT8 and len(stages) == len(others) > 2:
+        everything = len(stages) == len(outcome.candidates)
+        return f"{'all' if everything else 'the other'} stages in {precision.value}"
+    return f"{stage_words(stages)} in {precision.value}"
 
 
 def _changed(outcome: Outcome) -> dict[Precision, list[Stage]]:
@@ -84,23 +95,32 @@ def _loss(outcome: Outcome) -> str:
     whole = outcome.whole
     if whole.figures.broken:
         return f"It is unusable: {whole.figures.broken}."
-    found = [s for s in standings(whole, outcome.limits) if s.value is not None]
+    limited = standings(whole, outcome.limits)
+    found = [s for s in limited if s.value is not None]
+    unknown = list(dict.fromkeys(s.quantity.label for s in limited if s.value is None))
+    unchecked = f"; {_listed(unknown)} not measured" if unknown else ""
     if not found:
         return _unlimited(whole)
-    words = ", ".join(f"{s.label} {s.quantity.words(s.value)} ({s.limit_words})" for s in found)
+    nearest = sorted(found, key=lambda s: (s.within is not False, -(s.used or 0.0)))[:_NEAREST]
+    words = _listed([f"{s.label} {s.quantity.words(s.value)} ({s.limit_words})" for s in nearest])
     over = [s.label for s in found if s.within is False]
     if over or outcome.violations:
         asked = "; ".join(outcome.violations or over)
-        return f"In sound it costs {words}: beyond the budget ({asked}), kept because asked for."
-    return f"In sound it costs {words}: inside the budget."
+        return f"In sound it costs {words}: beyond the budget, kept because asked for ({asked})."
+    others = f", and {len(found) - len(nearest)} more limits kept" if found[_NEAREST:] else ""
+    return f"In sound it costs {words}{others}: inside the budget{unchecked}."
 
 
 def _unlimited(whole: Judgement) -> str:
     found = measured(whole.figures)[:_UNLIMITED]
     if not found:
         return "Its sound was not judged."
-    words = ", ".join(f"{item.label} {item.words(value)}" for item, value in found)
+    words = _listed([f"{item.label} {item.words(value)}" for item, value in found])
     return f"In sound it costs {words}; no limit was set."
+
+
+def _listed(texts: list[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
 def _command(outcome: Outcome) -> str:
@@ -137,7 +157,7 @@ def explain_text(report: Report) -> str:
             lines.append(f"{stage.value}: {plan_words(candidate.plan)}")
             trials = [trial for trial in outcome.trials if trial.stage is stage]
             lines += [f"  {line}" for trial in trials for line in _explained(trial)]
-        lines += [f"note on {name}: {text}" for name, text in outcome.notes.items()]
+        lines += [f"{name}: {text}" for name, text in outcome.notes.items()]
         lines.append("")
     if not report.outcomes:
         lines.append("No assignment was searched for in this run.")

@@ -142,8 +142,12 @@ def cost(stage: Stage, placement: Placement, ratio: float, share: float) -> Cost
     if placement is Placement.CPU:
         seconds = SECONDS[stage] * ratio
         return Cost(int(SIZES[stage] * share), seconds, ratio, ratio * 0.97, ratio * 1.04)
-    return replace(before, graph_bytes=int(SIZES[stage] * share),
-                   plan_bytes=int(PLANS[stage] * share), kernels=119)  # fmt: skip
+    return replace(
+        before,
+        graph_bytes=int(SIZES[stage] * share),
+        plan_bytes=int(PLANS[stage] * share),
+        kernels=119,
+    )
 
 
 def candidate(stage: Stage, plan: StagePlan, size: int) -> Candidate:
@@ -161,8 +165,11 @@ def trials(placement: Placement) -> tuple[Trial, ...]:
     ) -> None:
         ratio, share, scale = numbers
         kept = why.startswith("kept")
-        found.append(Trial(stage, name, plan, judgement(scale), cost(stage, placement, ratio, share),
-                           kept, why))  # fmt: skip
+        found.append(
+            Trial(
+                stage, name, plan, judgement(scale), cost(stage, placement, ratio, share), kept, why
+            )
+        )
 
     for number, name in enumerate(BLOCKS):
         plan = StagePlan(Precision.FP32, {name: SUMS})
@@ -173,8 +180,13 @@ def trials(placement: Placement) -> tuple[Trial, ...]:
         tried(Stage.VOCODER, "vocoder", replace(VOCODER, method=method), (0.46, 0.31, scale), why)
     tried(Stage.POSTNET, "postnet", POSTNET, (0.97, 0.42, 0.4), "kept: 2.8 MB smaller")
     decoder = StagePlan(Precision.FP32, {"attention": Treatment.W8})
-    tried(Stage.DECODER_STEP, "decoder_step/attention", decoder, (1.06, 0.62, 0.2),
-          "6 % slower: nothing on this processor multiplies int8 weights by floats faster")  # fmt: skip
+    tried(
+        Stage.DECODER_STEP,
+        "decoder_step/attention",
+        decoder,
+        (1.06, 0.62, 0.2),
+        "6 % slower: nothing on this processor multiplies int8 weights by floats faster",
+    )
     everything = StagePlan(Precision.FP32, {"attention": Treatment.W8A8, "ffn": Treatment.W8A8})
     broken = judgement(12.0, "collapse: 3 of 8 sentences end early | <b>bold</b>")
     found.append(
@@ -186,7 +198,7 @@ def trials(placement: Placement) -> tuple[Trial, ...]:
             cost(Stage.DECODER_STEP, placement, 0.7, 0.3),
             False,
             "broken",
-        )  # fmt: skip
+        )
     )
     half = StagePlan(Precision.FP16)
     found.append(
@@ -223,10 +235,15 @@ def report(placements: tuple[Placement, ...] = tuple(Placement), seconds: float 
         voice="zhitian_emo",
         made="2026-03-01T12:34:56+00:00",
         machine=Machine(
-            "AMD EPYC 7B13", 2, "Linux-6.1-x86_64", "3.11.9",
-            {"numpy": "2.4.6", "onnxruntime": "1.31.1"}, "TensorRT for RTX 1.7.1.116", "",
+            "AMD EPYC 7B13",
+            2,
+            "Linux-6.1-x86_64",
+            "3.11.9",
+            {"numpy": "2.4.6", "onnxruntime": "1.31.1"},
+            "TensorRT for RTX 1.7.1.116",
+            "",
             8_000_000_000,
-        ),  # fmt: skip
+        ),
         texts=Texts("mandarin.txt", 200, 8, (Skipped("☃☃", "no symbol of the voice"),)),
         outcomes=tuple(outcome(placement) for placement in placements),
         baseline={placement: baseline(placement) for placement in placements},
@@ -238,9 +255,7 @@ def report(placements: tuple[Placement, ...] = tuple(Placement), seconds: float 
             "fp16 rounding": "emulated: every operator's result is rounded to a half",
         },
         half=HalfVoice(
-            Judgement(
-                Figures(mel_mae=0.0015, mel_lsd_p99=0.35, duration_changes=0.0046), {}, ()
-            ),
+            Judgement(Figures(mel_mae=0.0015, mel_lsd_p99=0.35, duration_changes=0.0046), {}, ()),
             Limits(mel_mae=0.003, mel_lsd_p99=0.5, duration_changes=0.01),
             "ONNX Runtime, the result of every operator rounded to a half",
             34_960_000,
@@ -252,4 +267,4 @@ def report(placements: tuple[Placement, ...] = tuple(Placement), seconds: float 
             for number, why in ((2, "worst mcd"), (4, "typical"))
         ),
         method={"threads": "1 for timing, 2 for judging"},
-    )  # fmt: skip
+    )
