@@ -34,7 +34,7 @@ def f0_correlation(
 
     Returns:
         None where the reference has less than 0.2 s of voice or its pitch does not move. 0 where
-        the candidate has lost most of the voice or all of the movement.
+        the candidate has lost most of the voice.
     """
     wanted, found = f0_track(reference, rate), f0_track(candidate, rate)
     both = (wanted > 0) & (found > 0)
