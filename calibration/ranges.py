@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,11 @@ from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import BackendError, GraphError, InputError
 from sambert_trt.engines.graphs import GraphSpec, Precision, Stage, TensorSpec
-from sambert_trt.runtime.backend import FEEDBACK, Array
+from sambert_trt.runtime.backend import Array
 from sambert_trt.runtime.onnx_backend import OnnxSession
 
 from .recipe import Method
+from .recorder import replayed
 from .recording import Sample
 
 if TYPE_CHECKING:
@@ -33,14 +33,18 @@ _INDEX_BITS = 22
 """Bin numbers stay below 2 ** 22, however far from zero a constant tensor lies."""
 
 _COUNTED = 1 << 16
-"""Of a larger array so many values are counted, evenly spread: their least and largest do not
-decide anything alone, and counting a 3 s window of a vocoder whole takes longer than running it."""
+"""Of a larger array so many values are counted, evenly spread; least and most are those of all.
+
+Counting all of a vocoder's values takes half as long again as running it."""
 
 _KEPT = 1 << 25
 """Bytes of outputs that wait to be counted: a decoder step's tensors are too small one by one."""
 
 _WINDOW = 64
-"""Mel frames of which a vocoder's tensors are observed per sample: 70 MB in a stock voice."""
+"""Mel frames of a vocoder's window that are observed: all tensors of a stock voice's take 0.4 GB.
+
+With a trained voice that moved percentile ranges by up to 4 % and mse ranges by up to 7 %; so did
+leaving out every other window."""
 
 _SPREAD = 0.6180339887498949
 """Steps of the golden ratio meet starts, middles and ends of windows alike."""
@@ -249,16 +253,9 @@ class _Watched(OnnxSession):
         stage = self.graph.stage
         if sample.stage is not stage:
             raise GraphError(f"a sample of {sample.stage.value} cannot run {stage.value}")
-        if stage in FEEDBACK:
-            with closing(self.steps(sample.sizes)) as steps:
-                if sample.state:
-                    steps.resume(sample.state, None)
-                if sample.rows is not None:
-                    steps.extend(sample.rows)
-                steps.advance(sample.inputs)
-        else:
-            crop = _cropped if stage is Stage.VOCODER else _whole
-            self.run(crop(sample.inputs, self.graph, number))
+        if stage is Stage.VOCODER:
+            sample = replace(sample, inputs=_cropped(sample.inputs, number))
+        replayed(self, sample)
         self._count()
         self._check(sample.sentence)
 
@@ -331,11 +328,7 @@ def _joined(arrays: Sequence[Array]) -> Array:
     )
 
 
-def _whole(inputs: Mapping[str, Array], graph: GraphSpec, number: int) -> Mapping[str, Array]:
-    return inputs
-
-
-def _cropped(inputs: Mapping[str, Array], graph: GraphSpec, number: int) -> dict[str, Array]:
+def _cropped(inputs: Mapping[str, Array], number: int) -> dict[str, Array]:
     """A window's inputs over 64 of its frames; from sample to sample they lie elsewhere."""
     frames = inputs["mel"].shape[1]
     count = min(frames, _WINDOW)
@@ -467,6 +460,6 @@ def _clipping_errors(
 ) -> NDArray[np.float64]:
     """Sums of (x - most) ** 2 over the values above, which lie evenly within their bins."""
     density = counts / np.diff(edges)
-    over = np.maximum(edges - most[:, None], 0) ** 3 / 3
-    sums: NDArray[np.float64] = np.diff(over, axis=1) @ density
+    over = np.maximum(edges - most[:, None], 0)
+    sums: NDArray[np.float64] = np.diff(over * over * over, axis=1) @ density / 3
     return sums
