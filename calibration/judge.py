@@ -268,7 +268,10 @@ class Judge:
         """
         reference = self._references[sentence]
         with self._candidate(candidates, tuple(Stage)) as candidate:
-            acoustics, wave = candidate.spoken(reference, candidate.front(reference).plan)
+            plan = candidate.front(reference).plan
+            if not plan.frames:
+                raise InputError(f"nothing is to be heard of {reference.sentence.text!r}")
+            acoustics, wave = candidate.spoken(reference, plan)
         return Rendering(
             reference.sentence.text,
             self._manifest.sample_rate,
@@ -492,7 +495,7 @@ def _symbol_ends(encoded: Encoded) -> NDArray[np.int64]:
     rows, next_symbol = list[int](), iter(encoded.text_hid)
     wanted = next(next_symbol)
     for row, vector in enumerate(encoded.text):
-        if len(rows) < len(encoded.text_hid) and np.array_equal(vector, wanted):
+        if len(rows) < len(encoded.text_hid) and np.array_equal(vector, wanted, equal_nan=True):
             rows.append(row)
             wanted = next(next_symbol, wanted)
     return np.array(rows, np.int64)

@@ -251,6 +251,25 @@ def test_what_is_broken_is_said(
         assert exact(judge.whole(work.edited(stage)).figures)
 
 
+def test_what_has_no_frames_cannot_be_rendered(bench: Callable[[str], Workbench]) -> None:
+    work = bench("plain")
+    silent = work.edited(Stage.DURATION_STEP, offset("log_duration", 0, "Mul"))
+    with (
+        work.judge(5) as judge,
+        pytest.raises(InputError, match="nothing is to be heard of 'text 0'"),
+    ):
+        judge.rendering(silent, 0)
+
+
+@pytest.mark.parametrize("variant", ["nsf", "fp"])
+def test_a_front_of_nan_breaks_no_judge(bench: Callable[[str], Workbench], variant: str) -> None:
+    work = bench(variant)
+    with work.judge(9) as judge:
+        for output in ("text_hid", "pause_classes")[: 1 + (variant == "fp")]:
+            found = judge.whole(work.edited(Stage.TEXT_ENCODER, offset(output, np.nan)))
+            assert found.figures.broken or found.figures.duration_changes
+
+
 def test_a_rendering_of_other_durations_is_listened_to(bench: Callable[[str], Workbench]) -> None:
     """With fp32's durations all is well; with its own, a decoder meets what it cannot speak."""
     work = bench("plain")
