@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
@@ -72,6 +72,7 @@ def leaky(count: int, seed: int = 0) -> Array:
     return np.where(values > 0, values, np.float32(0.1) * values)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(ARRAYS, min_size=1, max_size=5), st.randoms(use_true_random=False))
 def test_a_histogram_does_not_depend_on_how_the_values_come(
     arrays: list[Array], random: Random
@@ -84,6 +85,7 @@ def test_a_histogram_does_not_depend_on_how_the_values_come(
     assert state_of(histogram_of(np.array(shuffled, np.float32))) == once
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(ARRAYS, min_size=1, max_size=5))
 def test_bins_are_few_hold_every_value_and_lie_where_it_is(arrays: list[Array]) -> None:
     histogram, values = histogram_of(*arrays), np.concatenate(arrays).astype(np.float64)
@@ -98,6 +100,7 @@ def test_bins_are_few_hold_every_value_and_lie_where_it_is(arrays: list[Array]) 
     ]
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(ARRAYS)
 def test_magnitudes_are_counted_from_zero_on(values: Array) -> None:
     counts, width = histogram_of(values).magnitudes()
@@ -107,6 +110,7 @@ def test_magnitudes_are_counted_from_zero_on(values: Array) -> None:
     assert (len(counts) - 1) * width <= largest <= len(counts) * width
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(ARRAYS, st.booleans())
 def test_min_max_is_exact(values: Array, symmetric: bool) -> None:
     found = chosen_range(histogram_of(values), Method.MIN_MAX, 99.9, symmetric)
@@ -115,6 +119,7 @@ def test_min_max_is_exact(values: Array, symmetric: bool) -> None:
     assert found == (Range(-largest, largest) if symmetric else Range(least, most))
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(ARRAYS, METHODS, st.floats(0.01, 100), st.booleans())
 def test_every_range_holds_zero_lies_within_min_max_and_is_float32(
     values: Array, method: Method, percentile: float, symmetric: bool
@@ -129,6 +134,7 @@ def test_every_range_holds_zero_lies_within_min_max_and_is_float32(
         assert found.least == -found.most
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(ARRAYS, st.floats(0.01, 100), st.floats(0.01, 100), st.booleans())
 def test_a_larger_percentile_keeps_no_less(
     values: Array, one: float, other: float, symmetric: bool
@@ -142,6 +148,7 @@ def test_a_larger_percentile_keeps_no_less(
     assert small.most <= large.most
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(ARRAYS, st.booleans())
 def test_all_of_the_values_are_min_max(values: Array, symmetric: bool) -> None:
     histogram = histogram_of(values)
@@ -149,6 +156,7 @@ def test_all_of_the_values_are_min_max(values: Array, symmetric: bool) -> None:
     assert chosen_range(histogram, Method.PERCENTILE, 100, symmetric) == whole
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(ARRAYS, st.booleans())
 def test_the_least_error_is_no_more_than_that_of_min_max(values: Array, symmetric: bool) -> None:
     histogram = histogram_of(values)
