@@ -95,6 +95,7 @@ def planned_graph(
         made, graph = half_graph(made, graph)
     if not plan.treated:
         return made, graph
+    _keep_read_tensors(made)
     return _signed(made, replace(graph, precision=Precision.INT8))
 
 
@@ -181,11 +182,19 @@ class _Work:
         _store_weights(made, self.treated.get(Treatment.W8, ()))
         if self.plan.base is Precision.FP16:
             _take_half_scales(made)
-        made.producer_name = self.source.producer_name
-        made.producer_version = self.source.producer_version
-        _tidy(made)
+        self._restore_origin(made)
+        _sort_nodes(made)
+        _keep_read_tensors(made)
         _check(made, self.graph.stage.value)
         return made
+
+    def _restore_origin(self, model: ModelProto) -> None:
+        """Takes back what the quantizer says of itself; its shapes name tensors that are gone."""
+        model.producer_name = self.source.producer_name
+        model.producer_version = self.source.producer_version
+        model.ClearField("metadata_props")
+        model.metadata_props.extend(self.source.metadata_props)
+        model.graph.ClearField("value_info")
 
     def _limits(self, ranges: Mapping[str, Range]) -> dict[str, tuple[float, float]]:
         missing = [name for name in self.observed if name not in ranges]
@@ -328,16 +337,13 @@ def _take_half_scales(model: ModelProto) -> None:
     model.ir_version = max(model.ir_version, version)
 
 
-def _tidy(model: ModelProto) -> None:
-    """Nodes in an order that runs, and each initializer that is read, by name."""
-    _sort_nodes(model)
+def _keep_read_tensors(model: ModelProto) -> None:
+    """Keeps each initializer that a node reads, by name: float weights that became int8 go."""
     read = {name for node in model.graph.node for name in node.input}
     kept = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in read}
-    tensors = [kept[name] for name in sorted(kept)]
-    copies = [type(tensor).FromString(tensor.SerializeToString()) for tensor in tensors]
+    copies = [type(t).FromString(t.SerializeToString()) for _, t in sorted(kept.items())]
     model.graph.ClearField("initializer")
     model.graph.initializer.extend(copies)
-    model.graph.ClearField("value_info")
 
 
 def _sort_nodes(model: ModelProto) -> None:

@@ -314,6 +314,28 @@ def test_scales_of_resize_stay_float() -> None:
     assert ran(model, {"x": np.arange(4, dtype="f")[None, None]})[0].shape == (1, 1, 8)
 
 
+def test_quantised_values_are_restored_in_half() -> None:
+    """With scales in half, which Q/DQ take from operator set 19 on; what is int8 stays."""
+    scale = {"s": np.array(0.25, "f"), "z": np.array(0, np.int8)}
+    stored = {"w": np.array([4, -8, 0, 2], np.int8)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["a"]),
+        helper.make_node("DequantizeLinear", ["w", "s", "z"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["y"]),
+    ]
+    source, graph = made(nodes, scale | stored)
+    source.opset_import[0].version, source.ir_version = 19, 9
+    model, _ = half_graph(source, graph)
+    types = types_of(model)
+    assert {n: types[n] for n in "sabwzq"} == {
+        **dict.fromkeys("sab", TensorProto.FLOAT16),
+        **dict.fromkeys("wzq", TensorProto.INT8),
+    }
+    (found,) = ran(model, {"x": np.array([[0.3, -0.3, 100, 0]], "f")})
+    assert found.tolist() == [[1.25, -2.25, 31.75, 0.5]]
+
+
 def test_a_value_is_cast_once_however_often_it_is_used() -> None:
     """The weight s and the value a are wanted in both types; y is an output that others read."""
     norm = {"axis": -1, "epsilon": 1e-6}
