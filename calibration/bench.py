@@ -88,7 +88,8 @@ def is_plain(plan: StagePlan) -> bool:
 
 
 def depth_of(stages: set[Stage]) -> Depth:
-    """The least that has to be run to hear what these stages do."""
-    if Stage.VOCODER not in stages:
-        return Depth.MEL
-    return Depth.WAVE if len(stages) == 1 else Depth.WHOLE
+    """How much has to be run to hear what these stages do together.
+
+    Small errors of a mel may be large ones of a wave: MEL is for stages one by one.
+    """
+    return Depth.WAVE if stages == {Stage.VOCODER} else Depth.WHOLE

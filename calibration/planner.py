@@ -22,7 +22,7 @@ from .recipe import Group, Recipe, StagePlan, Treatment
 from .search import Mix, Pick, frontier, largest_admitted
 from .sensitivity import StageStudy, Task, base_used
 from .trials import Draft, Notebook
-from .verdicts import Verdict, saving_of, share, verdict_of
+from .verdicts import FASTER, Verdict, saving_of, share, verdict_of
 
 __all__ = ["kept_treatments", "plan_voice"]
 
@@ -32,6 +32,9 @@ Keep = Mapping[str, Treatment | None]
 _BASES = {Placement.CPU: Precision.FP32, Placement.TENSORRT: Precision.FP16}
 _FILL = 4
 """How many single treatments are tried on top of what was found."""
+
+_PROBABLY = 8
+"""How many steps the end takes, for a progress bar."""
 
 _GENTLE = 4
 """So many times one treatment is dropped; after that half of those that are left, each time."""
@@ -111,14 +114,19 @@ def _offers(bench: Bench, stage: Stage) -> str:
     return ", ".join(words) or f"nothing to treat in {stage.value}"
 
 
+def _without_group(picks: Iterable[Pick], pick: Pick) -> tuple[Pick, ...]:
+    return tuple(p for p in picks if (p.stage, p.group) != (pick.stage, pick.group))
+
+
 class _Steps:
     """Progress that never goes back, over a number of steps that becomes known on the way."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._done, self._expected, self._shown = progress, 0, 1, 0.0
 
-    def expect(self, more: int) -> None:
-        self._expected += more
+    def remain(self, steps: int) -> None:
+        """How many there probably are from now on."""
+        self._expected = self._done + steps
 
     def __call__(self, what: str) -> None:
         self._expected = max(self._expected, self._done + 2)
@@ -138,12 +146,14 @@ class _State:
         bases: how stages are written where nothing is treated; treatments asked for included.
         fixed: stages whose base was asked for by name.
         used: the share of the budget that each base uses alone.
+        before: the share that they use together.
         picks: what is treated so far.
     """
 
     bases: Plans
     fixed: frozenset[Stage]
     used: dict[Stage, float] = field(default_factory=dict)
+    before: float = 0.0
     studies: dict[Stage, StageStudy] = field(default_factory=dict)
     picks: tuple[Pick, ...] = ()
 
@@ -184,8 +194,8 @@ class _Planner:
         """A recipe's assignment, judged once."""
         base = StagePlan(_BASES[self._placement])
         plans = {stage: recipe.stages.get(stage, base) for stage in self._bench.stages()}
-        self._steps.expect(2)
-        whole = self._judged(plans, Depth.WHOLE)
+        self._steps.remain(2)
+        whole = self._judged_whole(plans)
         return self._outcome(plans, whole, self._whole_cost(plans), "as the recipe says")
 
     def searched(
@@ -194,7 +204,8 @@ class _Planner:
         """The best assignment that is found."""
         state = self._state(keep, bases)
         self._weigh(state)
-        if self._admitted(state.bases):
+        state.before = self._used(state.bases)
+        if state.before <= 1:
             self._listen(state)
             self._choose(state)
         whole, cost = self._settled(state)
@@ -204,6 +215,7 @@ class _Planner:
         self, keep: Mapping[Stage, Mapping[str, Treatment]], bases: Mapping[Stage, Precision]
     ) -> _State:
         plans, used = Plans(), dict[Stage, float]()
+        self._steps.remain(_PROBABLY)
         for stage in self._bench.stages():
             self._steps(f"{stage.value} as it stands")
             wanted = bases.get(stage, _BASES[self._placement])
@@ -213,7 +225,7 @@ class _Planner:
             plans[stage] = plan
             used[stage] = base_used(self._task, self._bench.candidate(stage, plan))
         state = _State(plans, frozenset(bases), used)
-        while not self._admitted(state.bases) and self._fall_back(state):
+        while self._used(state.bases) > 1 and self._fall_back(state):
             pass
         for stage, treatments in keep.items():
             self._rebase(state, stage, replace(plans[stage], groups=dict(treatments)))
@@ -253,30 +265,65 @@ class _Planner:
 
     def _weigh(self, state: _State) -> None:
         for stage, plan in state.bases.items():
-            study = StageStudy(self._task, stage, plan, state.used[stage])
-            state.studies[stage] = study
-            self._steps.expect(2 * study.trials + 4)
-        for study in state.studies.values():
+            state.studies[stage] = StageStudy(self._task, stage, plan, state.used[stage])
+        self._skip_quick_stages(state)
+        studies = state.studies.values()
+        self._steps.remain(sum(2 * study.trials for study in studies) + _PROBABLY)
+        for study in studies:
             study.weigh()
+
+    def _skip_quick_stages(self, state: _State) -> None:
+        """What hardly takes any time cannot make the voice faster, only worse."""
+        if self._goal is not Goal.SPEED:
+            return
+        seconds = {stage: self._bench.sentence_seconds(stage) for stage in state.studies}
+        total = sum(seconds.values())
+        for stage, study in state.studies.items():
+            if total and seconds[stage] < (1 - FASTER) * total:
+                share_of_time = f"{100 * seconds[stage] / total:.1f} % of the voice's time"
+                study.skip(f"takes {share_of_time}: no gain there would be noticed")
 
     def _listen(self, state: _State) -> None:
         """The stages that promise most come first: time may run out."""
         studies = sorted(state.studies.values(), key=lambda study: -study.potential)
+        self._steps.remain(sum(6 + len(s.eligible) for s in studies if s.eligible) + _PROBABLY)
         for study in studies:
             study.listen()
 
     def _choose(self, state: _State) -> None:
         """What gains most together: a place on the frontier, and what else has room."""
-        start = Mix(used=sum(state.used.values()))
-        mixes = frontier([study.mixes() for study in state.studies.values()], [start])
-        place = largest_admitted(mixes, lambda mix: self._used(state, mix), self._task.hurried)
+        self._steps.remain(_PROBABLY)
+        mixes = self._frontier(state)
+        by_mel = any(pick.stage is not Stage.VOCODER for pick in mixes[-1].picks)
+        if by_mel and not self._task.hurried() and self._tried(state, mixes[-1]) > 1:
+            for study in state.studies.values():
+                study.listen_deeper()
+            mixes = self._frontier(state)
+        place = largest_admitted(mixes, lambda mix: self._tried(state, mix), self._task.hurried)
         state.picks = mixes[place].picks
-        if place and not self._task.hurried():
-            self._fill(state, mixes[place])
+        if not self._task.hurried():
+            self._try_one(state, mixes[place])
+        if state.picks and not self._task.hurried():
+            self._fill(state)
 
-    def _used(self, state: _State, mix: Mix) -> float:
+    def _frontier(self, state: _State) -> tuple[Mix, ...]:
+        alternatives = [study.mixes() for study in state.studies.values()]
+        return frontier(alternatives, [Mix(used=state.before)])
+
+    def _tried(self, state: _State, mix: Mix) -> float:
         """The share of the budget that a mix really uses."""
         return self._joint(state, mix.picks).used
+
+    def _try_one(self, state: _State, mix: Mix) -> None:
+        """Takes a single treatment, or a stage as a whole, that gains more than the mix.
+
+        Predictions do not see it where several together are much worse than their sum.
+        """
+        alone = [study.mix(pick) for study in state.studies.values() for pick in study.admitted]
+        alone += [study.full for study in state.studies.values() if study.full]
+        best = max(alone, key=lambda other: other.gain, default=mix)
+        if best.gain > mix.gain and self._joint(state, best.picks).admitted:
+            state.picks = best.picks
 
     def _joint(self, state: _State, picks: Sequence[Pick]) -> Verdict:
         self._steps(f"{len(picks)} treatments together")
@@ -298,22 +345,23 @@ class _Planner:
         cost = self._bench.cost(self._bench.candidate(stage, plans[stage]), quick=True)
         self._notebook.add(Draft(stage, plans[stage], cost, judgement, "", refusal))
 
-    def _fill(self, state: _State, mix: Mix) -> None:
+    def _fill(self, state: _State) -> None:
         """Tries what was left out, those that gain most first, where there may be room."""
-        used = self._used(state, mix)
-        factor = used / mix.used if mix.used > 0 else 1.0
+        used = self._joint(state, state.picks).used
         tried = 0
         for gain, pick in self._left_out(state):
-            others = [p for p in state.picks if (p.stage, p.group) != (pick.stage, pick.group)]
-            known = sum(state.studies[p.stage].distortion(p) for p in state.picks)
-            kept = sum(state.studies[p.stage].distortion(p) for p in others)
-            more = kept + state.studies[pick.stage].distortion(pick) - known
-            if gain <= 0 or used + factor * more > 1 or tried == _FILL or self._task.hurried():
+            others = _without_group(state.picks, pick)
+            now, then = self._predicted(state, state.picks), self._predicted(state, (*others, pick))
+            factor = used / now if now > 0 else 1.0
+            if gain <= 0 or then * factor > 1 or tried == _FILL or self._task.hurried():
                 continue
             tried += 1
             verdict = self._joint(state, (*others, pick))
             if verdict.admitted:
                 state.picks, used = (*others, pick), verdict.used
+
+    def _predicted(self, state: _State, picks: Iterable[Pick]) -> float:
+        return state.before + sum(state.studies[p.stage].distortion(p) for p in picks)
 
     def _left_out(self, state: _State) -> list[tuple[float, Pick]]:
         """Treatments that would gain more than what their groups have, and how much."""
@@ -333,11 +381,11 @@ class _Planner:
             plans = state.plans(state.picks)
             if self._drop_costly(state, plans):
                 continue
-            whole = self._judged(plans, Depth.WHOLE)
+            whole = self._judged_whole(plans)
             verdict = verdict_of(whole, self._limits)
             if not verdict.admitted:
                 self._note_joint(plans, state.picks, whole, verdict)
-                if self._drop_loud(state, attempt):
+                if self._drop_loud(state, verdict, attempt):
                     continue
                 asked = any(plan.groups for plan in state.bases.values())
                 if not asked and self._fall_back(state):
@@ -361,13 +409,20 @@ class _Planner:
         state.picks = tuple(pick for pick in state.picks if pick.stage not in dropped)
         return bool(dropped)
 
-    def _drop_loud(self, state: _State, attempt: int) -> bool:
-        """Drops what uses most of the budget; says whether there was anything."""
+    def _drop_loud(self, state: _State, verdict: Verdict, attempt: int) -> bool:
+        """Drops what uses most of the limits that are passed; says whether there was anything."""
         if not state.picks:
             return False
-        loud = sorted(state.picks, key=lambda p: (-state.studies[p.stage].distortion(p), p))
+        passed = [limit for limit, used in verdict.shares.items() if used > 1]
+
+        def loudness(pick: Pick) -> tuple[float, float]:
+            study = state.studies[pick.stage]
+            return study.share(pick, passed), study.distortion(pick)
+
+        loud = sorted(sorted(state.picks), key=loudness, reverse=True)
         dropped = loud[: 1 if attempt < _GENTLE else -(-len(loud) // 2)]
-        self._notebook.refuse(dropped, "because the whole voice passes a limit with it")
+        reason = f"because with it the whole voice passes a limit ({verdict.violations[0]})"
+        self._notebook.refuse(dropped, reason)
         state.picks = tuple(pick for pick in state.picks if pick not in dropped)
         return True
 
@@ -385,18 +440,20 @@ class _Planner:
         state.picks = tuple(pick for pick in state.picks if pick.stage is not least)
         return True
 
-    def _admitted(self, plans: Plans) -> bool:
-        """Whether an assignment stays within the limits."""
-        changed = any(not is_plain(plan) for plan in plans.values())
-        return not changed or verdict_of(self._judged(plans), self._limits).admitted
+    def _used(self, plans: Plans) -> float:
+        """The share of the budget that an assignment uses."""
+        if all(map(is_plain, plans.values())):
+            return 0.0
+        return verdict_of(self._judged(plans), self._limits).used
 
-    def _judged(self, plans: Plans, depth: Depth | None = None) -> Judgement:
+    def _judged(self, plans: Plans) -> Judgement:
         candidates = self._candidates(plans)
         changed = {stage: c for stage, c in candidates.items() if not is_plain(c.plan)}
-        if depth is None:
-            return self._bench.judge(changed, depth_of(set(changed)))
+        return self._bench.judge(changed, depth_of(set(changed)))
+
+    def _judged_whole(self, plans: Plans) -> Judgement:
         self._steps("the whole voice")
-        return self._bench.judge(candidates, depth)
+        return self._bench.judge(self._candidates(plans), Depth.WHOLE)
 
     def _candidates(self, plans: Plans) -> dict[Stage, Candidate]:
         return {stage: self._bench.candidate(stage, plan) for stage, plan in plans.items()}

@@ -13,7 +13,7 @@ from sambert_trt.engines.errors import BackendError, DeviceLostError, EngineErro
 from sambert_trt.engines.graphs import Stage
 
 from .assessment import Candidate, Cost, Goal, Judgement
-from .bench import Bench, depth_of, is_plain
+from .bench import Bench, Depth, is_plain
 from .figures import Limits
 from .recipe import Group, Method, StagePlan, Treatment
 from .search import Mix, Pick, efficient, frontier
@@ -46,10 +46,11 @@ class Task:
     hurried: Callable[[], bool]
     step: Callable[[str], None]
 
-    def judged(self, candidate: Candidate, *, quick: bool = False) -> Judgement:
-        """A candidate alone."""
-        stage = candidate.stage
-        return self.bench.judge({stage: candidate}, depth_of({stage}), quick=quick)
+    def judged(self, candidate: Candidate, *, quick: bool = False, deep: bool = False) -> Judgement:
+        """A candidate alone; `deep`: a mel through the vocoder, too."""
+        depth = Depth.WAVE if candidate.stage is Stage.VOCODER else Depth.MEL
+        depth = Depth.WHOLE if deep else depth
+        return self.bench.judge({candidate.stage: candidate}, depth, quick=quick)
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class StageStudy:
     def __init__(self, task: Task, stage: Stage, base: StagePlan, used: float) -> None:
         self.stage, self.base, self.used = stage, base, used
         self._task = task
+        self.cost = task.bench.cost(task.bench.candidate(stage, base))
+        self._seconds = task.bench.sentence_seconds(stage)
         self.groups = tuple(
             group
             for group in task.bench.groups(stage)
@@ -80,7 +83,7 @@ class StageStudy:
         )
         self._singles: dict[Pick, _Weighed] = {}
         self._full: _Weighed | None = None
-        self._distortions: dict[Pick, float] = {}
+        self._verdicts: dict[Pick, Verdict] = {}
         self._full_used = math.inf
 
     @property
@@ -89,25 +92,38 @@ class StageStudy:
         return sum(len(_treatments(group)) for group in self.groups)
 
     @property
+    def eligible(self) -> tuple[Pick, ...]:
+        """The treatments that save something beyond doubt, or perhaps, where all together do."""
+        whole = self._full is not None and self._full.saving.proven
+        return tuple(
+            pick
+            for pick, single in self._singles.items()
+            if single.saving.proven or (whole and single.saving.possible)
+        )
+
+    @property
     def potential(self) -> float:
         """The most that the stage promises to save."""
         return self._full.saving.amount if self._full else 0.0
 
     def weigh(self) -> None:
         """Finds out what every treatment saves, each alone and all together."""
-        candidate = self._task.bench.candidate(self.stage, self.base)
-        self.cost = self._task.bench.cost(candidate)
-        self._seconds = self._task.bench.sentence_seconds(self.stage)
         for pick in self._picks():
             self._task.step(f"{self.stage.value}/{pick.group}")
             if self._task.hurried():
                 self._refuse(pick, LATE)
-            elif (found := self._weighed((pick,), quick=True)) is not None:
+            elif (found := self._weighed((pick,))) is not None:
                 self._singles[pick] = found
-        self._full = self._best_full()
+        self._full, eligible = self._best_full(), self.eligible
         for pick, single in self._singles.items():
-            if not self._eligible(single):
+            if pick not in eligible:
                 self._refuse(pick, f"{_NOTHING[self._task.goal]}: {single.saving.words}", single)
+
+    def skip(self, reason: str) -> None:
+        """Leaves the stage as it is."""
+        if self.groups:
+            self._note(self.base, self.cost, None, "", reason)
+            self.groups = ()
 
     def listen(self) -> None:
         """Finds out what the treatments that save something lose."""
@@ -116,22 +132,40 @@ class StageStudy:
         self._full = self._best_method(self._full)
         self._full_used = self._judge_full(self._full)
         quick = self._full_used - self.used <= FAIR
-        for pick, single in self._singles.items():
-            if self._eligible(single):
-                self._judge_single(pick, single, quick)
+        for pick in self.eligible:
+            self._judge_single(pick, quick=quick)
+
+    def listen_deeper(self) -> None:
+        """Hears again, through the vocoder, what was admitted by its mel."""
+        if self.stage is Stage.VOCODER or self._full is None:
+            return
+        base = self._task.bench.candidate(self.stage, self.base)
+        self.used = base_used(self._task, base, deep=True)
+        self._full_used = self._judge_full(self._full, deep=True)
+        for pick in self.admitted:
+            del self._verdicts[pick]
+            self._judge_single(pick, quick=True, deep=True)
 
     def mixes(self) -> tuple[Mix, ...]:
         """What may be made of the stage: groups as they are alone, and all together as measured."""
         alternatives = [
-            [self._mix(pick) for pick in self._distortions if pick.group == group.name]
+            [self.mix(pick) for pick in self._verdicts if pick.group == group.name]
             for group in self.groups
         ]
-        mixes = frontier(alternatives)
+        mixes, full = frontier(alternatives), self.full
+        return (efficient((*mixes, full)) if full else mixes)[1:]
+
+    @property
+    def full(self) -> Mix | None:
+        """All that pays together as measured; None where it is too much."""
         if self._full is None or self._full_used > 1:
-            return mixes[1:]
+            return None
         used = max(self._full_used - self.used, 0.0)
-        full = Mix(used, self._full.saving.amount, self._full.picks)
-        return efficient((*mixes, full))[1:]
+        return Mix(used, self._full.saving.amount, self._full.picks)
+
+    def mix(self, pick: Pick) -> Mix:
+        """A treatment alone as measured."""
+        return Mix(self.distortion(pick), self.gain(pick), (pick,))
 
     def plan(self, picks: Iterable[Pick]) -> StagePlan:
         """The stage with treatments, in the method that suits it."""
@@ -140,9 +174,18 @@ class StageStudy:
 
     def distortion(self, pick: Pick) -> float:
         """The share of the budget that a treatment uses alone, or its part of what all use."""
-        if pick in self._distortions or self._full is None:
-            return self._distortions.get(pick, 0.0)
-        return self._full_used / len(self._full.picks)
+        if pick in self._verdicts:
+            return max(self._verdicts[pick].used - self.used, 0.0)
+        return self._full_used / len(self._full.picks) if self._full else 0.0
+
+    def share(self, pick: Pick, limits: Iterable[str]) -> float:
+        """The largest share of one of these limits that a treatment uses alone."""
+        verdict = self._verdicts.get(pick)
+        return (
+            max((verdict.shares.get(limit, 0.0) for limit in limits), default=0.0)
+            if verdict
+            else 0.0
+        )
 
     def gain(self, pick: Pick) -> float:
         """What a treatment saves alone."""
@@ -151,7 +194,7 @@ class StageStudy:
     @property
     def admitted(self) -> tuple[Pick, ...]:
         """The treatments that gain and that alone stay within the limits."""
-        return tuple(self._distortions)
+        return tuple(self._verdicts)
 
     def saving(self, cost: Cost) -> Saving:
         """What the stage saves at that cost."""
@@ -162,11 +205,11 @@ class StageStudy:
             for treatment in _treatments(group):
                 yield Pick(self.stage, group.name, treatment)
 
-    def _weighed(self, picks: Sequence[Pick], *, quick: bool = False) -> _Weighed | None:
+    def _weighed(self, picks: Sequence[Pick]) -> _Weighed | None:
         plan = with_picks(self.base, picks)
         try:
             candidate = self._task.bench.candidate(self.stage, plan)
-            cost = self._task.bench.cost(candidate, quick=quick)
+            cost = self._task.bench.cost(candidate, quick=True)
         except _FAILURES as error:
             self._fail(picks, plan, error)
             return None
@@ -202,11 +245,6 @@ class StageStudy:
                 chosen[pick.group] = pick
         return tuple(chosen.values())
 
-    def _eligible(self, single: _Weighed) -> bool:
-        """Saves something beyond doubt, or perhaps where all together do so beyond doubt."""
-        whole = self._full is not None and self._full.saving.proven
-        return single.saving.proven or (whole and single.saving.possible)
-
     def _best_method(self, full: _Weighed) -> _Weighed:
         """The method of ranges with which the whole stage loses least."""
         if _INTEGER.isdisjoint(full.candidate.plan.treated.values()):
@@ -241,10 +279,10 @@ class StageStudy:
         self._note(plan, cost, judgement, words, refusal)
         return verdict.used, candidate
 
-    def _judge_full(self, full: _Weighed) -> float:
+    def _judge_full(self, full: _Weighed, *, deep: bool = False) -> float:
         self._task.step(f"{self.stage.value} as a whole")
         try:
-            judgement = self._task.judged(full.candidate)
+            judgement = self._task.judged(full.candidate, deep=deep)
         except _FAILURES as error:
             self._fail(full.picks, full.candidate.plan, error)
             return math.inf
@@ -253,15 +291,15 @@ class StageStudy:
         self._note(full.candidate.plan, full.cost, judgement, merit, _refusal(verdict))
         return verdict.used
 
-    def _judge_single(self, pick: Pick, single: _Weighed, quick: bool) -> None:
+    def _judge_single(self, pick: Pick, *, quick: bool, deep: bool = False) -> None:
+        single, plan = self._singles[pick], self.plan((pick,))
         self._task.step(f"{self.stage.value}/{pick.group}")
         if self._task.hurried():
             self._refuse(pick, LATE, single)
             return
-        plan = self.plan((pick,))
         try:
             candidate = self._task.bench.candidate(self.stage, plan)
-            judgement = self._task.judged(candidate, quick=quick)
+            judgement = self._task.judged(candidate, quick=quick, deep=deep)
         except _FAILURES as error:
             self._fail((pick,), plan, error)
             return
@@ -269,10 +307,7 @@ class StageStudy:
         merit = f"{single.saving.words}, {verdict.words}"
         self._note(plan, single.cost, judgement, merit, _refusal(verdict), pick)
         if verdict.admitted:
-            self._distortions[pick] = max(verdict.used - self.used, 0.0)
-
-    def _mix(self, pick: Pick) -> Mix:
-        return Mix(self._distortions[pick], self.gain(pick), (pick,))
+            self._verdicts[pick] = verdict
 
     def _refuse(self, pick: Pick, reason: str, single: _Weighed | None = None) -> None:
         cost = single.cost if single else self.cost
@@ -308,8 +343,8 @@ def _refusal(verdict: Verdict) -> str:
     return "; ".join(verdict.violations)
 
 
-def base_used(task: Task, candidate: Candidate) -> float:
+def base_used(task: Task, candidate: Candidate, *, deep: bool = False) -> float:
     """The share of the budget that a stage's base uses alone."""
     if is_plain(candidate.plan):
         return 0.0
-    return verdict_of(task.judged(candidate), task.limits).used
+    return verdict_of(task.judged(candidate, deep=deep), task.limits).used

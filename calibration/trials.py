@@ -49,8 +49,12 @@ class Notebook:
         self._refusals: dict[Pick, str] = {}
 
     def add(self, draft: Draft) -> None:
-        """Writes something down."""
-        self._drafts.append(draft)
+        """Writes something down; a treatment that is tried again is written over."""
+        before = [n for n, old in enumerate(self._drafts) if draft.pick and old.pick == draft.pick]
+        if before:
+            self._drafts[before[0]] = draft
+        else:
+            self._drafts.append(draft)
 
     def refuse(self, picks: Iterable[Pick], reason: str) -> None:
         """Says why treatments that might have been kept were left out in the end."""

@@ -6,6 +6,7 @@ No imports beyond the contracts and their words.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .assessment import Cost, Goal, Judgement
@@ -30,11 +31,13 @@ class Verdict:
             itself, infinite what is broken.
         words: the figures that use most, with their values.
         violations: each limit that is not kept, with the figure and its worst sentence.
+        shares: what is used of each limit, by its name.
     """
 
     used: float
     words: str
     violations: tuple[str, ...]
+    shares: Mapping[str, float]
 
     @property
     def admitted(self) -> bool:
@@ -64,7 +67,7 @@ class Saving:
 def verdict_of(judgement: Judgement, limits: Limits) -> Verdict:
     """Weighs a judgement. Figures that were not measured use nothing."""
     if judgement.figures.broken:
-        return Verdict(math.inf, "broken", (f"broken: {judgement.figures.broken}",))
+        return Verdict(math.inf, "broken", (f"broken: {judgement.figures.broken}",), {})
     found = [standing for standing in standings(judgement, limits) if standing.value is not None]
     found.sort(key=_used, reverse=True)
     outside = [standing for standing in found if not standing.within]
@@ -73,6 +76,7 @@ def verdict_of(judgement: Judgement, limits: Limits) -> Verdict:
         used=max(used, 0.0) if not outside else max(used, math.nextafter(1.0, 2.0)),
         words=", ".join(_figure(standing) for standing in found[:_LOUDEST]) or "nothing measured",
         violations=tuple(_violation(standing, judgement) for standing in outside),
+        shares={standing.bound.limit: _used(standing) for standing in found},
     )
 
 

@@ -29,6 +29,7 @@ class Effect:
         saved: the part of the stage's seconds that it saves.
         bytes: that it saves.
         broken: what it breaks, or "".
+        through_vocoder: what multiplies `mcd` where the mel goes through the vocoder.
         error: it cannot be written.
     """
 
@@ -37,6 +38,7 @@ class Effect:
     bytes: int = 0
     broken: str = ""
     error: str = ""
+    through_vocoder: float = 1.0
 
 
 def added(values: list[float]) -> float:
@@ -109,10 +111,13 @@ class FakeBench:
     def bytes_of(self, stage: Stage, plan: StagePlan) -> int:
         return FP32_BYTES - sum(effect.bytes for effect in self.effects_of(stage, plan))
 
-    def mcd_of(self, plans: Mapping[Stage, StagePlan]) -> float:
+    def mcd_of(self, plans: Mapping[Stage, StagePlan], depth: Depth = Depth.WHOLE) -> float:
+        heard = depth is not Depth.MEL
         return self.together(
             [
-                effect.mcd * self.methods.get(plan.method, 1.0)
+                effect.mcd
+                * self.methods.get(plan.method, 1.0)
+                * (effect.through_vocoder if heard else 1.0)
                 for stage, plan in plans.items()
                 for effect in self.effects_of(stage, plan)
             ]
@@ -136,7 +141,7 @@ class FakeBench:
         if depth is Depth.MEL:
             assert Stage.VOCODER not in candidates
         plans = {stage: candidate.plan for stage, candidate in candidates.items()}
-        mcd = self.mcd_of(plans)
+        mcd = self.mcd_of(plans, depth)
         found = [e.broken for s, p in plans.items() for e in self.effects_of(s, p) if e.broken]
         figures = Figures(mcd=mcd, broken=found[0] if found else "")
         return Judgement(figures, {"mcd": Worst(3, "你好", 2 * mcd)}, (figures,))
