@@ -19,6 +19,9 @@ What the numbers of the budgets rest on. Measured with the demonstration voice, 
     the wave in 10 bits                  0.29  0.43  4.05  1.000
     0.1 semitone higher, 0.6 % shorter   2.03  5.27  4.29  0.874
 
+A recogniser heard no more wrong syllables in any of these than in fp32 (70 syllables, of which it
+misheard 29 in fp32 and 23 to 29 elsewhere): words are the last to suffer.
+
 MCD is the root mean square in dB between two smoothed spectra. For envelopes of speech, 1 dB on
 average with no frame beyond 4 dB is not told from the original (K. K. Paliwal, B. S. Atal, IEEE
 Trans. Speech and Audio Processing 1(1), 1993). It does not hear noise between harmonics; PESQ does.
@@ -89,14 +92,14 @@ in its 99th frame of 100, 0.6 % of durations changed, each by one frame; its voc
 and a PESQ of 4.62. Weights of 8 bits already fall out.
 
 `close`: not told from fp32 without comparing the two side by side. MCD a third of the 1 dB above.
-PESQ 3.8 lies between a wave of 10 bits and noise 40 dB below speech, the least that headphones make
-heard. A mel MAE of 0.02 gives an MCD of about 0.3 through the vocoder; int8 in a postnet costs that
+PESQ 3.8 is nearly the 4 that listeners call good (ITU-T P.862.2 predicts their opinion from 1 to 5),
+between a wave of 10 bits and white noise 40 dB below speech. A mel MAE of 0.02 gives an MCD of about 0.3 through the vocoder; int8 in a postnet costs that
 much. One duration in a hundred, by at most two frames of 12.5 ms: durations that differ by 25 ms
 are just told apart (D. H. Klatt, JASA 59, 1976). f0: rounding leaves the correlation above 0.999,
 a melody that comes 50 ms late has 0.79.
 
-`small`: for size; heard side by side, each word as clear. The 1 dB and 4 dB above in full; STOI
-0.95 keeps nearly all sentences intelligible; PESQ 3 is noise that is heard but does not annoy.
+`small`: for size; heard side by side, each word as clear. The 1 dB and 4 dB above in full; PESQ
+3 is what listeners call fair; an STOI of 0.95 is that of white noise 16 dB below speech.
 
 One sentence may be worse than the mean allows, but `worst_mcd` and `worst_pesq` bound by how much.
 """
