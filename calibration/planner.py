@@ -182,6 +182,7 @@ class _Planner:
     ) -> None:
         self._bench, self._placement, self._goal, self._limits = bench, placement, goal, limits
         self._steps, self._notebook, self._late = _Steps(progress), Notebook(), False
+        self._reasons = dict[Stage, str]()
         started = clock()
 
         def hurried() -> bool:
@@ -215,7 +216,7 @@ class _Planner:
         self, keep: Mapping[Stage, Mapping[str, Treatment]], bases: Mapping[Stage, Precision]
     ) -> _State:
         plans, used = Plans(), dict[Stage, float]()
-        self._steps.remain(_PROBABLY)
+        self._steps.remain(8 * _PROBABLY)
         for stage in self._bench.stages():
             self._steps(f"{stage.value} as it stands")
             wanted = bases.get(stage, _BASES[self._placement])
@@ -281,7 +282,8 @@ class _Planner:
         for stage, study in state.studies.items():
             if total and seconds[stage] < (1 - FASTER) * total:
                 share_of_time = f"{100 * seconds[stage] / total:.1f} % of the voice's time"
-                study.skip(f"takes {share_of_time}: no gain there would be noticed")
+                self._reasons[stage] = f"it takes {share_of_time}, no gain would be noticed"
+                study.skip(self._reasons[stage])
 
     def _listen(self, state: _State) -> None:
         """The stages that promise most come first: time may run out."""
@@ -305,6 +307,7 @@ class _Planner:
             self._try_one(state, mixes[place])
         if state.picks and not self._task.hurried():
             self._fill(state)
+        self._drop_idle(state)
 
     def _frontier(self, state: _State) -> tuple[Mix, ...]:
         alternatives = [study.mixes() for study in state.studies.values()]
@@ -359,6 +362,14 @@ class _Planner:
             verdict = self._joint(state, (*others, pick))
             if verdict.admitted:
                 state.picks, used = (*others, pick), verdict.used
+
+    def _drop_idle(self, state: _State) -> None:
+        """Leaves out what came with its stage as a whole and gains nothing there."""
+        for stage, study in state.studies.items():
+            mine = [pick for pick in state.picks if pick.stage is stage]
+            idle = study.idle(mine)
+            self._notebook.refuse(idle, "because its stage saves as much without it")
+            state.picks = tuple(pick for pick in state.picks if pick not in idle)
 
     def _predicted(self, state: _State, picks: Iterable[Pick]) -> float:
         return state.before + sum(state.studies[p.stage].distortion(p) for p in picks)
@@ -506,7 +517,7 @@ class _Planner:
         self._notebook.add(Draft(stage, plan, cost, judgement, merit))
 
     def _why_plain(self, stage: Stage) -> str:
-        treatable = [group for group in self._bench.groups(stage) if len(group.treatments) > 1]
-        if not treatable:
-            return "fp32: nothing in it can be treated"
-        return "fp32: no treatment gains enough within the limits"
+        treatable = any(len(group.treatments) > 1 for group in self._bench.groups(stage))
+        usual = "no treatment gains enough within the limits"
+        reason = self._reasons.get(stage, usual) if treatable else "nothing in it can be treated"
+        return f"stays in fp32: {reason}"

@@ -25,6 +25,9 @@ __all__ = ["StageStudy", "Task"]
 FAIR = 0.5
 """A stage that uses less of the budget as a whole is looked into with fewer sentences only."""
 
+_AS_MUCH = 0.97
+"""What is left of a saving is as much: measurements differ by that."""
+
 LATE = "not tried: the time was up"
 _INTEGER = frozenset({Treatment.W8A8, Treatment.W8A8_SUMS})
 _FAILURES = (GraphError, EngineError, BackendError)
@@ -195,6 +198,17 @@ class StageStudy:
     def admitted(self) -> tuple[Pick, ...]:
         """The treatments that gain and that alone stay within the limits."""
         return tuple(self._verdicts)
+
+    def idle(self, picks: Sequence[Pick]) -> tuple[Pick, ...]:
+        """Those of a stage's treatments that save nothing for sure, if the others save as much."""
+        strong = [pick for pick in picks if self._singles[pick].saving.proven]
+        if not strong or len(strong) == len(picks):
+            return ()
+        every, fewer = self._weighed(picks), self._weighed(strong)
+        if every is None or fewer is None:
+            return ()
+        enough = fewer.saving.amount >= _AS_MUCH * every.saving.amount
+        return tuple(pick for pick in picks if pick not in strong) if enough else ()
 
     def saving(self, cost: Cost) -> Saving:
         """What the stage saves at that cost."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from sambert_trt.engines.graphs import Stage
 
 from .assessment import Cost, Judgement, Trial
+from .bench import is_plain
 from .recipe import StagePlan, Treatment
 from .search import Pick
 
@@ -96,7 +97,7 @@ class Notebook:
         if draft.refusal:
             return False, f"dropped: {draft.refusal}"
         if draft.plan == plan:
-            return True, f"kept: {draft.merit}"
+            return True, draft.merit if is_plain(plan) else f"kept: {draft.merit}"
         return False, f"not kept as a whole: {draft.merit}"
 
     def _fate_of_pick(self, draft: Draft, pick: Pick, now: Treatment | None) -> tuple[bool, str]:
