@@ -398,7 +398,7 @@ def _spectrograms(example: Example, sides: Renderings, look: Look) -> Figure:
     figure = _blank(look, 8.2, _SPECTROGRAM_DPI)
     axes = figure.subplots(3, 1, sharex=True, sharey=True)
     place = example.placement.value
-    titles = ("fp32", f"as calibrated for {place}", f"difference, {place} - fp32")
+    titles = ("fp32", f"as calibrated for {place}", f"difference, {place} - fp32{_shift(sides)}")
     images = (first, second, second[:, :frames] - first[:, :frames])
     for number, (axis, title, image) in enumerate(zip(axes, titles, images, strict=True)):
         _dress(axis, look, title)
@@ -410,6 +410,12 @@ def _spectrograms(example: Example, sides: Renderings, look: Look) -> Figure:
     figure.suptitle(text, x=0.01, ha="left", color=look.text, fontsize=12, parse_math=False,
                     **({"fontproperties": font} if font is not None else {}))  # fmt: skip
     return figure
+
+
+def _shift(sides: Renderings) -> str:
+    """What makes a difference meaningless from some place on."""
+    later = (sides.candidate.size - sides.reference.size) / sides.rate
+    return f" (it lasts {abs(later):.3f} s {'longer' if later > 0 else 'less'})" if later else ""
 
 
 def _image(axes: Axes, image: NDArray[np.float64], rate: int, *, difference: bool) -> Any:  # noqa: ANN401 - untyped

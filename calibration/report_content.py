@@ -33,8 +33,8 @@ _JUDGED = (
 )
 _WORDS = (
     "MAE: mean absolute error, of the normalised mel. LSD: log-spectral distance. MCD: "
-    "mel-cepstral distortion. p99: the 99th percentile over frames. PESQ: ITU-T P.862.2, up to 4.64. STOI: "
-    "short-time objective intelligibility, up to 1."
+    "mel-cepstral distortion. p99: the 99th percentile over frames. PESQ: ITU-T P.862.2, up to "
+    "4.64. STOI: short-time objective intelligibility, up to 1."
 )
 _LONG = 12
 
@@ -95,7 +95,7 @@ def _chosen(report: Report, outcome: Outcome) -> Section:
             f"stages-{place}.png",
             f"Bars: time and size of each stage, fp32 beside what was chosen for {place}. "
             "The table above holds the same numbers.",
-            "Time of one run (of one step for step stages) relative to fp32, and sizes.",
+            "Every stage in fp32 and as chosen. Time: of a run, of step stages of a step.",
         ),
         sound_table(outcome.whole, outcome.limits),
         Picture(
@@ -196,7 +196,7 @@ def _run(report: Report) -> Section:
         tables.append(_facts("Where the time of the run went.", ("phase", "time"), rows))
     if texts.skipped:
         rows = [(skipped.text, skipped.reason) for skipped in texts.skipped]
-        tables.append(_facts(f"{len(rows)} texts skipped.", ("text", "why"), rows))
+        tables.append(_facts(f"Texts skipped: {len(rows)}.", ("text", "why"), rows))
     return Section("The run", "run", tuple(tables))
 
 

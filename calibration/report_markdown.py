@@ -24,8 +24,8 @@ from .report_blocks import (
 
 __all__ = ["report_markdown"]
 
-_MARKUP = re.compile(r"([\\`*_\[\]<>|#~$&!])")
-_LINE_START = re.compile(r"^(\s*)(?:([-+=:])|(\d+)([.)]))")
+_MARKUP = re.compile(r"([\\`*\[\]<>|#~$&!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+_LIST = re.compile(r"^(\s*|\s*\d+(?=[.)]))([-+=:.)])")
 
 
 def report_markdown(document: Document, pictures: str = "pictures") -> str:
@@ -34,7 +34,7 @@ def report_markdown(document: Document, pictures: str = "pictures") -> str:
     Args:
         pictures: the folder that pictures lie in, beside the report.
     """
-    lines = [f"# {_escaped(document.title)}", "", _escaped(document.subtitle), ""]
+    lines = [f"# {_escaped(document.title)}", "", _line(document.subtitle), ""]
     for block in document.lead:
         lines += [*_block(block, pictures), ""]
     for section in document.sections:
@@ -51,7 +51,7 @@ def _section(section: Section, pictures: str) -> Iterator[str]:
 
 def _block(block: Block, pictures: str) -> Iterator[str]:
     if isinstance(block, Paragraph):
-        yield _escaped(block.text)
+        yield _line(block.text)
     elif isinstance(block, Code):
         yield from ("```bash", *(_one_line(line) for line in block.text.splitlines()), "```")
     elif isinstance(block, Tiles):
@@ -60,7 +60,7 @@ def _block(block: Block, pictures: str) -> Iterator[str]:
             yield f"- {_escaped(tile.label)}: **{_escaped(tile.value)}**{note}"
     elif isinstance(block, Picture):
         yield f"![{_escaped(block.alt)}]({pictures}/{block.name})"
-        yield from ("", _escaped(block.caption))
+        yield from ("", _line(block.caption))
     elif isinstance(block, Listen):
         links = ", ".join(f"[{_escaped(label)}]({path})" for label, path in block.recordings)
         yield f"**{_escaped(block.title)}** ({links}): {_escaped(block.text)}"
@@ -69,7 +69,7 @@ def _block(block: Block, pictures: str) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    yield from (_escaped(table.caption), "")
+    yield from (_line(table.caption), "")
     yield _row([column.head for column in table.columns])
     yield "|" + "|".join("---:" if column.number else "---" for column in table.columns) + "|"
     yield from (_row(row) for row in table.rows)
@@ -86,8 +86,12 @@ def _cell(cell: Cell) -> str:
 def _escaped(text: str) -> str:
     """The text on one line; what Markdown or HTML would read is escaped."""
     plain = _MARKUP.sub(r"\\\1", _one_line(text)).replace("\\&", "&amp;").replace("\\<", "&lt;")
-    plain = plain.replace("://", ":&#47;&#47;").replace("www.", "www&#46;").replace("@", "&#64;")
-    return _LINE_START.sub(lambda m: f"{m[1]}{m[3] or ''}\\{m[2] or m[4]}", plain)
+    return plain.replace("://", ":&#47;&#47;").replace("www.", "www&#46;").replace("@", "&#64;")
+
+
+def _line(text: str) -> str:
+    """The text as a line of its own, which begins no list and no rule."""
+    return _LIST.sub(r"\1\\\2", _escaped(text))
 
 
 def _one_line(text: str) -> str:

@@ -209,12 +209,12 @@ def trial_table(outcome: Outcome) -> Table:
     names = _named_figures(trial.judgement for trial in outcome.trials)
     columns = (
         Column("trial", number=False),
+        Column("kept", number=False),
         Column("treatment", number=False),
+        Column("why", number=False),
         Column("speed (95 %)"),
         Column("graph MB"),
         *(Column(quantity(name).label) for name in names),
-        Column("kept", number=False),
-        Column("why", number=False),
     )
     rows = tuple(_trial_row(trial, names) for trial in outcome.trials)
     table = Table(f"All {len(rows)} trials, in order.", columns, rows, folded=len(rows) > _LONG)
@@ -225,12 +225,12 @@ def _trial_row(trial: Trial, names: Sequence[str]) -> tuple[Cell, ...]:
     cost, broken = trial.cost, "" if trial.judgement is None else trial.judgement.figures.broken
     return (
         trial.name,
+        Mark("✓ kept", True) if trial.kept else Mark("✗ dropped", False),
         plan_words(trial.plan),
+        "; ".join(text for text in (trial.reason, broken and f"broken: {broken}") if text),
         speedup(cost.ratio, cost.low, cost.high),
         _mb(cost.graph_bytes),
         *_figure_cells(trial.judgement, names),
-        Mark("✓ kept", True) if trial.kept else Mark("✗ dropped", False),
-        "; ".join(text for text in (trial.reason, broken and f"broken: {broken}") if text),
     )
 
 

@@ -200,8 +200,10 @@ def measured(figures: Figures) -> list[tuple[Quantity, float]]:
 
 
 def megabytes(size: int | None) -> str:
-    """Millions of bytes, three digits."""
-    return DASH if size is None else f"{amount(size / 1e6)} MB"
+    """Millions of bytes, or thousands of millions, three digits."""
+    if size is None:
+        return DASH
+    return f"{amount(size / 1e9)} GB" if size >= 1e9 else f"{amount(size / 1e6)} MB"
 
 
 def amount(value: float) -> str:
