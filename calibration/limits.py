@@ -91,12 +91,13 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
 in its 99th frame of 100, 0.6 % of durations changed, each by one frame; its vocoder an MCD of 0.04
 and a PESQ of 4.62. Weights of 8 bits already fall out.
 
-`close`: not told from fp32 without comparing the two side by side. MCD a third of the 1 dB above.
-PESQ 3.8 is nearly the 4 that listeners call good (ITU-T P.862.2 predicts their opinion from 1 to 5),
-between a wave of 10 bits and white noise 40 dB below speech. A mel MAE of 0.02 gives an MCD of about 0.3 through the vocoder; int8 in a postnet costs that
-much. One duration in a hundred, by at most two frames of 12.5 ms: durations that differ by 25 ms
-are just told apart (D. H. Klatt, JASA 59, 1976). f0: rounding leaves the correlation above 0.999,
-a melody that comes 50 ms late has 0.79.
+`close`: meant not to be told from fp32 without comparing the two side by side; nobody has listened
+yet. MCD a third of the 1 dB above. PESQ 3.8 is nearly the 4 that listeners call good, as P.862.2
+predicts them, between a wave of 10 bits and white noise 40 dB below speech. A mel MAE of
+0.02 gives an MCD of about 0.3 through the vocoder; int8 in a postnet costs that much. One duration
+in a hundred, by at most two frames of 12.5 ms: durations that differ by 25 ms are just told apart
+(D. H. Klatt, JASA 59, 1976). f0: rounding leaves the correlation above 0.999, a melody that comes
+50 ms late has 0.79.
 
 `small`: for size; heard side by side, each word as clear. The 1 dB and 4 dB above in full; PESQ
 3 is what listeners call fair; an STOI of 0.95 is that of white noise 16 dB below speech.
