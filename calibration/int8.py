@@ -111,7 +111,7 @@ class _Work:
     def __post_init__(self) -> None:
         stage, base = self.graph.stage.value, self.plan.base
         if base not in (Precision.FP32, Precision.FP16):
-            raise InputError(f"{stage}: the base of a plan is fp32 or fp16, not {base.value}")
+            raise InputError(f"{stage}: the base is fp32 or fp16, not {base.value}")
         if self.treated and base is Precision.FP16 and self.placement is Placement.CPU:
             raise InputError(
                 f"{stage}: ONNX Runtime's processor kernels quantise float32 and no halves: "
@@ -177,6 +177,7 @@ class _Work:
         """The graph in fp32 with its treated layers in int8."""
         made = type(self.source)()
         made.CopyFrom(self.source)
+        self._check_weights()
         if self.quantised:
             made = _without_branches(self._quantised(self._branched(made), self._limits(ranges)))
         _store_weights(made, self.treated.get(Treatment.W8, ()))
@@ -187,6 +188,17 @@ class _Work:
         _keep_read_tensors(made)
         _check(made, self.graph.stage.value)
         return made
+
+    def _check_weights(self) -> None:
+        from onnx import numpy_helper
+
+        for name in (name for names in self.treated.values() for name in names):
+            weight = self.layers.by_name[name].input[1]
+            if not np.isfinite(numpy_helper.to_array(self.layers.parameters[weight])).all():
+                raise GraphError(
+                    f"{weight} in the {self.graph.stage.value} graph holds numbers that are not "
+                    "finite: export a sound checkpoint"
+                )
 
     def _restore_origin(self, model: ModelProto) -> None:
         """Takes back what the quantizer says of itself; its shapes name tensors that are gone."""
@@ -318,8 +330,6 @@ def _int8_tensors(weight: TensorProto, axis: int) -> Iterator[TensorProto]:
     values: NDArray[np.float32] = numpy_helper.to_array(weight)
     others = tuple(a for a in range(values.ndim) if a != axis)
     most = np.abs(values).max(axis=others, keepdims=True)
-    if not np.isfinite(most).all():
-        raise GraphError(f"{weight.name} holds numbers that are not finite: export a sound voice")
     half = np.maximum(most / 127, _LEAST_SCALE).astype(np.float16)
     scales = half.astype(np.float32)
     rounded = np.clip(np.rint(values / scales), -127, 127).astype(np.int8)

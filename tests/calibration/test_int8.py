@@ -378,11 +378,15 @@ def test_a_channel_of_zeros_is_stored(tiny_voice: Callable[[str], Path]) -> None
     assert (scales > 0).all()
 
 
-def test_weights_that_are_no_numbers_are_refused(tiny_voice: Callable[[str], Path]) -> None:
+@pytest.mark.parametrize("treatment", [Treatment.W8, Treatment.W8A8])
+def test_weights_that_are_no_numbers_are_refused(
+    treatment: Treatment, tiny_voice: Callable[[str], Path]
+) -> None:
     source = changed_weights(source_of(tiny_voice("plain"), Stage.MEMORY_KV), np.nan)
-    plan = StagePlan(Precision.FP16, {"projection": Treatment.W8})
-    with pytest.raises(GraphError, match="weight holds numbers that are not finite"):
-        planned_graph(*source, plan, {}, Placement.TENSORRT)
+    plan = StagePlan(Precision.FP32, {"projection": treatment})
+    ranges = ranges_of(source, plan, Placement.CPU)
+    with pytest.raises(GraphError, match="weight in the memory_kv graph holds numbers that are"):
+        planned_graph(*source, plan, ranges, Placement.CPU)
 
 
 def changed_weights(
@@ -403,7 +407,7 @@ def test_plans_that_do_not_fit_are_refused(tiny_voice: Callable[[str], Path]) ->
         planned_graph(*source, StagePlan(Precision.FP32, treated), {}, Placement.CPU)
     with pytest.raises(InputError, match=r"memory_kv: .* for cpu with base fp32"):
         planned_graph(*source, StagePlan(Precision.FP16, treated), {}, Placement.CPU)
-    with pytest.raises(InputError, match="the base of a plan is fp32 or fp16, not int8"):
+    with pytest.raises(InputError, match="the base is fp32 or fp16, not int8"):
         planned_graph(*source, StagePlan(Precision.INT8), {}, Placement.CPU)
     with pytest.raises(InputError, match="memory_kv has no group 'attention': there is projection"):
         observed_tensors(
