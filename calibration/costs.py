@@ -188,6 +188,7 @@ def voice_cost(
     candidates: Mapping[Stage, Candidate],
     sentences: Sequence[str],
     *,
+    symbols: bool = False,
     rounds: int = 25,
     seconds: float = 60.0,
     threads: int = 1,
@@ -196,7 +197,8 @@ def voice_cost(
 
     Args:
         directory: the voice; its fp32 graphs serve where there is no candidate, too.
-        sentences: texts that it speaks, one after another, from the front again at the end.
+        sentences: texts that it speaks, one after another, from the front again at the end;
+            symbol lines where `symbols` says so.
         rounds, seconds: see `paired`.
         threads: of either voice.
 
@@ -214,7 +216,7 @@ def voice_cost(
             )
             for backend in (exact, CandidateBackend(exact, candidates))
         ]
-        sides = [_speaking(voice, sentences) for voice in voices]
+        sides = [_speaking(voice, sentences, symbols) for voice in voices]
         return paired(*sides, rounds=rounds, seconds=seconds)
 
 
@@ -253,9 +255,11 @@ def plan_record(candidate: Candidate, target: str = PLAN_TARGET) -> EngineRecord
     return result.engine.record
 
 
-def _speaking(voice: Voice, sentences: Sequence[str]) -> Callable[[], object]:
+def _speaking(voice: Voice, sentences: Sequence[str], symbols: bool) -> Callable[[], object]:
     """Says the next sentence with every call."""
     texts = itertools.cycle(sentences)
+    if symbols:
+        return lambda: voice.say(symbols=next(texts))
     return lambda: voice.say(next(texts))
 
 
