@@ -13,10 +13,13 @@ from .assessment import Cost, Goal, Judgement
 from .figures import Limits
 from .report_words import Standing, amount, megabytes, speedup, standings
 
-__all__ = ["FASTER", "Saving", "Verdict", "saving_of", "share", "verdict_of"]
+__all__ = ["FASTER", "SMALLER", "Saving", "Verdict", "saving_of", "share", "verdict_of"]
 
 FASTER = 0.98
 """What is faster takes at most so much of the time with 97.5 %: less is not worth its loss."""
+
+SMALLER = 0.995
+"""What is smaller has at most so many of the bytes: a bias here and there is not worth its loss."""
 
 _LOUDEST = 2
 _TEXT = 24
@@ -108,7 +111,8 @@ def _bytes_saved(cost: Cost, base: Cost) -> Saving:
     if ratios[0] is not None and ratios[0][1] > ratios[1][2]:
         words += f", but slower: {speedup(ratios[0][0] / ratios[1][0])} as fast"
         return Saving(before - now, False, False, True, words)
-    return Saving(before - now, now < before, now < before, now >= before, words)
+    smaller = now < SMALLER * before
+    return Saving(before - now, smaller, smaller, not smaller, words)
 
 
 def _interval(cost: Cost) -> tuple[float, float, float] | None:

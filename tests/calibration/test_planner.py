@@ -291,8 +291,21 @@ def test_a_stage_that_takes_no_time_is_left_as_it_is() -> None:
     reason = next(trial.reason for trial in outcome.trials if trial.stage is POSTNET)
     assert reason == "dropped: it takes 1.0 % of the voice's time, no gain would be noticed"
     assert "1.0 % of the voice's time" in outcome.recipe.notes["postnet"]
-    small = planned(FakeBench({(POSTNET, "d", W8A8): Effect(bytes=9)}, seconds=seconds), goal=SIZE)
+    small = planned(
+        FakeBench({(POSTNET, "d", W8A8): Effect(bytes=9_000)}, seconds=seconds), goal=SIZE
+    )
     assert treated(small) == {"postnet/d": W8A8}
+
+
+def test_a_few_bytes_are_not_worth_a_loss() -> None:
+    effects = {
+        (POSTNET, "a", W8): Effect(mcd=0.01, bytes=4_000),
+        (POSTNET, "b", W8): Effect(mcd=0.01, bytes=6_000),
+    }
+    outcome = planned(FakeBench(effects), goal=SIZE)
+    assert treated(outcome) == {"postnet/b": W8}
+    (trial,) = [trial for trial in outcome.trials if trial.name == "postnet/a"]
+    assert trial.reason.startswith("dropped: not smaller")
 
 
 def test_what_a_mel_hides_is_heard_in_the_wave() -> None:
@@ -393,7 +406,7 @@ def test_a_card_computes_in_halves_where_that_is_good_enough() -> None:
 
 
 def test_halves_that_are_too_much_together_are_taken_back_one_by_one() -> None:
-    halves = {stage: Effect(mcd=0.05 + 0.001 * n, bytes=9) for n, stage in enumerate(Stage)}
+    halves = {stage: Effect(mcd=0.05 + 0.001 * n, bytes=9_000) for n, stage in enumerate(Stage)}
     bench = FakeBench({}, halves=halves, timed=False)
     outcome = planned(bench, goal=Goal.SIZE, placement=Placement.TENSORRT)
     bases = [candidate.plan.base for candidate in outcome.candidates.values()]
