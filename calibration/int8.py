@@ -96,7 +96,7 @@ def planned_graph(
     if not plan.treated:
         return made, graph
     _keep_read_tensors(made)
-    return _signed(made, replace(graph, precision=Precision.INT8))
+    return _signed(made, replace(graph, precision=Precision.INT8, base=plan.base))
 
 
 @dataclass(frozen=True)

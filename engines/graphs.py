@@ -96,6 +96,7 @@ class GraphSpec:
     """The whole signature of a graph, written into its ONNX metadata as well.
 
     `context` is how many mel frames the graph has to see before and after those it is asked for.
+    `base` is what an int8 graph computes in where it is not int8; None where `precision` says it.
     """
 
     stage: Stage
@@ -104,12 +105,14 @@ class GraphSpec:
     axes: Mapping[str, AxisRange]
     precision: Precision = Precision.FP32
     context: tuple[int, int] = (0, 0)
+    base: Precision | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
             "stage": self.stage.value,
             "precision": self.precision.value,
+            **({} if self.base is None else {"base": self.base.value}),
             "context": list(self.context),
             "inputs": [tensor.as_dict() for tensor in self.inputs],
             "outputs": [tensor.as_dict() for tensor in self.outputs],
@@ -151,6 +154,7 @@ def graph_spec_from_dict(data: Mapping[str, Any]) -> GraphSpec:
             stage=Stage(data["stage"]),
             precision=Precision(data["precision"]),
             context=_context(data["context"]),
+            base=Precision(data["base"]) if "base" in data else None,
             inputs=_tensors(data["inputs"]),
             outputs=_tensors(data["outputs"]),
             axes={str(name): AxisRange(*map(int, sizes)) for name, sizes in data["axes"].items()},

@@ -50,6 +50,9 @@ _CUDA = "CUDAExecutionProvider"
 _FATAL_IN_HALF = ["NchwcTransformer"]
 """It has crashed the process on half graphs with grouped convolutions (ONNX Runtime 1.24, 1.31)."""
 
+_SLOW_IN_INT8 = ["NhwcTransformer"]
+"""Where some convolutions are in float, it costs int8 graphs 5 to 10 % on the processor."""
+
 _NO_ROOM = re.compile(
     "out.?of.?memory|failed to allocate memory|smaller than requested bytes|alloc_failed"
     "|bad.?alloc",
@@ -163,13 +166,12 @@ class OnnxBackend:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.enable_mem_pattern = False
-        disabled = None if graph.precision is Precision.FP32 else _FATAL_IN_HALF
         try:
             session = self._runtime.InferenceSession(
                 content,
                 options,
                 self._providers,
-                disabled_optimizers=disabled,
+                disabled_optimizers=_disabled(graph),
                 enable_fallback=0,  # its own way to the processor is silent, and prints
             )
         except Exception as error:
@@ -283,6 +285,13 @@ class OnnxSteps:
         outputs = self._session.run({**inputs, **self._state})
         self._state = {name: outputs[source] for name, source in self._feedback.items()}
         return {name: outputs[name] for name in self._returned}
+
+
+def _disabled(graph: GraphSpec) -> list[str]:
+    """The optimisers that a graph is better off without."""
+    if Precision.FP16 in (graph.precision, graph.base):
+        return _FATAL_IN_HALF
+    return _SLOW_IN_INT8 if graph.precision is Precision.INT8 else []
 
 
 def _cuda_options(options: CudaOptions) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,9 @@ SPEC = GraphSpec(
 
 def test_a_signature_survives_json() -> None:
     assert graph_spec_from_dict(json.loads(SPEC.as_json())) == SPEC
+    assert "base" not in SPEC.as_dict()
+    mixed = replace(SPEC, precision=Precision.INT8, base=Precision.FP16)
+    assert graph_spec_from_dict(json.loads(mixed.as_json())) == mixed
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,10 @@ from sambert_trt.engines.errors import (
     GraphError,
     InputError,
 )
-from sambert_trt.engines.graphs import Precision, Stage
+from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord
 from sambert_trt.engines.voice import manifest_from_directory
+from sambert_trt.runtime import onnx_backend
 from sambert_trt.runtime.backend import FEEDBACK, Array, Session, check_inputs
 from sambert_trt.runtime.onnx_backend import CudaOptions, OnnxBackend, OnnxProvider
 
@@ -430,6 +431,22 @@ def test_any_other_failure_is_neither(
     assert type(raised.value) is BackendError
 
 
+@pytest.mark.parametrize(
+    ("precision", "base", "disabled"),
+    [
+        (Precision.FP32, None, []),
+        (Precision.FP16, None, ["NchwcTransformer"]),
+        (Precision.INT8, Precision.FP32, ["NhwcTransformer"]),
+        (Precision.INT8, Precision.FP16, ["NchwcTransformer"]),
+    ],
+)
+def test_a_graph_goes_without_the_optimiser_that_harms_it(
+    precision: Precision, base: Precision | None, disabled: list[str]
+) -> None:
+    graph = GraphSpec(Stage.POSTNET, (), (), {}, precision, base=base)
+    assert onnx_backend._disabled(graph) == disabled
+
+
 @pytest.mark.export
 @pytest.mark.parametrize("provider", list(OnnxProvider))
 def test_half_graphs_go_without_what_crashes_on_them(
@@ -448,4 +465,4 @@ def test_half_graphs_go_without_what_crashes_on_them(
     for precision in (Precision.FP32, Precision.FP16):
         backend.open(directory, manifest.record(Stage.POSTNET, precision))
     disabled = [kwargs["disabled_optimizers"] for _, kwargs in module.made]
-    assert disabled == [None, ["NchwcTransformer"]]
+    assert disabled == [[], ["NchwcTransformer"]]
