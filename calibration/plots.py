@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,7 @@ from sambert_trt.engines.graphs import Precision, Stage
 from sambert_trt.runtime.backend import Array
 
 from .assessment import Cost, Goal, Outcome, Trial
+from .recipe import Treatment
 from .report_content import spectrogram_name
 from .report_facts import Example, Renderings, Report
 from .report_words import Standing, cost_of, method_words, standings
@@ -50,7 +50,9 @@ _WINDOW, _HOP = 1024, 256
 _FLOOR = -80.0
 _MOST_DRAWN = 20.0
 """Seconds of a spectrogram: more than that are not told apart at this width."""
-_DECADE = 12
+_BUDGET = 100.0
+_MOST_USED = 900.0
+_TICKS = (0, 1, 5, 10, 25, 50, 100, 200, 400, 600, 800, 1000)
 _SIDES = ((9, 0), (-9, 0), (0, 9), (0, -9))
 _MARKER = 7.0
 """Half the width of a point, pixels."""
@@ -268,20 +270,18 @@ class _Point:
 
 def _sensitivity(outcome: Outcome, base: Mapping[Stage, Cost], look: Look) -> Figure | None:
     """Points: what everything tried gains against how much of the budget it uses."""
-    timed = outcome.goal is Goal.SPEED and any(t.cost.ratio is not None for t in outcome.trials)
-    points = list(_points(outcome, base, timed))
-    if not points or all(point.loss == 0 for point in points):
+    points, gained = _points(outcome, base)
+    if all(point.loss == 0 for point in points):
         return None
     figure = _blank(look, 5.4)
     axes = figure.subplots()
     _dress(axes, look, "What is gained against what is lost", "both")
     _scatter(axes, [p for p in points if not p.trial.kept], "X", look.bad, "dropped")
     _scatter(axes, [p for p in points if p.trial.kept], "o", look.after, "kept")
-    axes.axvline(100, color=look.text, linewidth=1.5, label="budget")
+    axes.axvline(_BUDGET, color=look.text, linewidth=1.5, label="budget")
     axes.axhline(0, color=look.soft, linewidth=1, linestyle=":")
-    _scale(axes, [100.0, *(point.loss for point in points)], look)
+    _scale(axes, max(_BUDGET, *(point.loss for point in points)))
     axes.set_xlabel("share of the quality budget used, %: right is worse", fontsize=9)
-    gained = "time of the stage saved, %" if timed else "size of the stage saved, MB"
     axes.set_ylabel(f"{gained}: up is better", fontsize=9)
     figure.legend(loc="outside lower center", ncols=3, fontsize=9, frameon=False,
                   labelcolor=look.text)  # fmt: skip
@@ -289,55 +289,78 @@ def _sensitivity(outcome: Outcome, base: Mapping[Stage, Cost], look: Look) -> Fi
     return figure
 
 
-def _points(outcome: Outcome, base: Mapping[Stage, Cost], timed: bool) -> Iterator[_Point]:
-    """What was judged and measured; what is broken lies beyond every picture."""
-    for trial in outcome.trials:
-        if trial.judgement is None:
-            continue
-        loss = 100 * verdict_of(trial.judgement, outcome.limits).used
-        gain = _gain(trial, base.get(trial.stage), timed)
-        if gain is not None and math.isfinite(loss) and math.isfinite(gain):
-            yield _Point(trial, loss, gain)
+def _points(outcome: Outcome, base: Mapping[Stage, Cost]) -> tuple[list[_Point], str]:
+    """What was judged and measured, the last time that it was, and what its gain is.
+
+    What is broken lies beyond every picture. What took more than `_MOST_USED` stands there.
+    """
+    trials = {(trial.name, _manner(trial), trial.plan.method): trial for trial in outcome.trials}
+    judged = [trial for trial in trials.values() if trial.judgement is not None]
+    gain, words = _gain(outcome, base, judged)
+    points = list[_Point]()
+    for trial in judged:
+        assert trial.judgement is not None
+        loss, gained = 100 * verdict_of(trial.judgement, outcome.limits).used, gain(trial)
+        if gained is not None and math.isfinite(loss) and math.isfinite(gained):
+            points.append(_Point(trial, min(loss, _MOST_USED), gained))
+    return points, words
 
 
-def _gain(trial: Trial, base: Cost | None, timed: bool) -> float | None:
-    if timed:
-        return None if trial.cost.ratio is None else 100 * (1 - trial.cost.ratio)
-    if base is None:
-        return None
-    if base.plan_bytes is not None and trial.cost.plan_bytes is not None:
-        return (base.plan_bytes - trial.cost.plan_bytes) / 1e6
-    return (base.graph_bytes - trial.cost.graph_bytes) / 1e6
+def _gain(
+    outcome: Outcome, base: Mapping[Stage, Cost], trials: Sequence[Trial]
+) -> tuple[Callable[[Trial], float | None], str]:
+    """How what is gained is counted: alike for all trials."""
+    if outcome.goal is Goal.SPEED and any(trial.cost.ratio is not None for trial in trials):
+        return _time_saved, "time of the stage saved, %"
+    plans = all(
+        cost is not None and cost.plan_bytes is not None
+        for trial in trials
+        for cost in (trial.cost, base.get(trial.stage))
+    )
+
+    def bytes_saved(trial: Trial) -> float | None:
+        before, after = _size(base.get(trial.stage), plans), _size(trial.cost, plans)
+        return None if before is None or after is None else (before - after) / 1e6
+
+    return bytes_saved, f"size of the {'plan' if plans else 'graph'} saved, MB"
+
+
+def _time_saved(trial: Trial) -> float | None:
+    return None if trial.cost.ratio is None else 100 * (1 - trial.cost.ratio)
+
+
+def _manner(trial: Trial) -> str:
+    """What was done, in short: `fp16`, `w8a8`, `w8+w8a8`."""
+    treated = trial.plan.treated.values()
+    return "+".join(t.value for t in Treatment if t in treated) or trial.plan.base.value
 
 
 def _scatter(axes: Axes, points: Sequence[_Point], marker: str, colour: str, label: str) -> None:
     if points:
         axes.scatter([p.loss for p in points], [p.gain for p in points], 70, marker=marker,
-                     color=colour, label=label, zorder=3, linewidths=0)  # fmt: skip
+                     color=colour, label=label, zorder=3, linewidths=0, clip_on=False)  # fmt: skip
 
 
-def _scale(axes: Axes, losses: Sequence[float], look: Look) -> None:
-    """Logarithmic where losses span more than a decade and none is nothing."""
-    if min(losses) > 0 and max(losses) > _DECADE * min(losses):
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.margins(0.1, 0.12)
-    axes.tick_params(colors=look.soft, labelcolor=look.text)
+def _scale(axes: Axes, most: float) -> None:
+    """Square roots: most of what is tried uses a few percent, and some uses nothing."""
+    axes.set_xscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+    axes.set_xlim(0, most * 1.15)
+    axes.set_xticks([tick for tick in _TICKS if tick <= most * 1.15])
+    axes.margins(y=0.12)
 
 
 def _names(points: Sequence[_Point]) -> list[str]:
-    """Trials' names, and the range method where a name occurs twice."""
-    counts = Counter(point.trial.name for point in points)
-    return [
-        f"{p.trial.name}, {method_words(p.trial.plan)}"
-        if counts[p.trial.name] > 1
-        else p.trial.name
-        for p in points
-    ]
+    """Trials' names, with what was done and the range method as far as names occur twice."""
+    plain = [point.trial.name for point in points]
+    done = [f"{point.trial.name} {_manner(point.trial)}" for point in points]
+    full = [f"{n}, {method_words(p.trial.plan)}" for n, p in zip(done, points, strict=True)]
+    found = list[str]()
+    for names in zip(plain, done, full, strict=True):
+        alone = [
+            n for n, all_of in zip(names, (plain, done, full), strict=True) if all_of.count(n) == 1
+        ]
+        found.append(alone[0] if alone else names[-1])
+    return found
 
 
 def _name_points(figure: Figure, axes: Axes, points: Sequence[_Point], look: Look) -> None:
@@ -345,7 +368,7 @@ def _name_points(figure: Figure, axes: Axes, points: Sequence[_Point], look: Loo
     from matplotlib.transforms import Bbox
 
     figure.draw_without_rendering()
-    line = Bbox([(100, axes.get_ylim()[0]), (100, axes.get_ylim()[1])])
+    line = Bbox([(_BUDGET, axes.get_ylim()[0]), (_BUDGET, axes.get_ylim()[1])])
     taken = [axes.transData.transform_bbox(line), *(_around(axes, point) for point in points)]
     named = sorted(zip(points, _names(points), strict=True), key=lambda pair: -pair[0].gain)
     for point, name in named:
@@ -420,7 +443,7 @@ def _shift(sides: Renderings) -> str:
 
 def _image(axes: Axes, image: NDArray[np.float64], rate: int, *, difference: bool) -> Any:  # noqa: ANN401 - untyped
     extent = (0.0, image.shape[1] * _HOP / rate, 0.0, rate / 2)
-    low, high, colours = (-20.0, 20.0, "RdBu_r") if difference else (_FLOOR, -10.0, "magma")
+    low, high, colours = (-10.0, 10.0, "RdBu_r") if difference else (_FLOOR, -10.0, "magma")
     return axes.imshow(image, origin="lower", aspect="auto", extent=extent, cmap=colours,
                        vmin=low, vmax=high, interpolation="nearest")  # fmt: skip
 

@@ -194,10 +194,21 @@ def _run(report: Report) -> Section:
         spent = {**report.phases, "all": sum(report.phases.values())}
         rows = [(name, seconds_words(seconds)) for name, seconds in spent.items()]
         tables.append(_facts("Where the time of the run went.", ("phase", "time"), rows))
+    named = _named_sentences(report)
+    if named:
+        tables.append(_facts("Sentences that are named above.", ("sentence", "text"), named))
     if texts.skipped:
         rows = [(skipped.text, skipped.reason) for skipped in texts.skipped]
         tables.append(_facts(f"Texts skipped: {len(rows)}.", ("text", "why"), rows))
     return Section("The run", "run", tuple(tables))
+
+
+def _named_sentences(report: Report) -> list[tuple[str, str]]:
+    """The worst sentences in full, by their numbers."""
+    named = {example.sentence: example.text for example in report.examples}
+    for outcome in report.outcomes:
+        named |= {worst.sentence: worst.text for worst in outcome.whole.worst.values()}
+    return [(str(number), named[number]) for number in sorted(named)]
 
 
 def _facts(caption: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:

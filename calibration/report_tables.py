@@ -23,9 +23,11 @@ from .report_words import (
     plan_words,
     quantity,
     seconds_words,
+    shortened,
     speedup,
     standings,
     trial_of,
+    why,
 )
 
 __all__ = [
@@ -95,12 +97,17 @@ def _stage_row(outcome: Outcome, candidate: Candidate, base: Cost | None) -> tup
         candidate.plan.precision.value,
         "unchanged" if plain else plan_words(candidate.plan),
         DASH if plain else speedup(cost.ratio, cost.low, cost.high),
-        _arrow(_of(base, "seconds"), cost.seconds, seconds_words),
+        _arrow(_seconds_before(cost), cost.seconds, seconds_words),
         _arrow(_of(base, "graph_bytes"), candidate.record.file.bytes, _mb),
         _arrow(_of(base, "plan_bytes"), cost.plan_bytes, _mb),
         _arrow(_of(base, "scratch_bytes"), cost.scratch_bytes, _mb),
         _arrow(_of(base, "kernels"), cost.kernels, _count),
     )
+
+
+def _seconds_before(cost: Cost) -> float | None:
+    """What fp32 took in the same rounds: at another time it takes longer or less."""
+    return cost.seconds / cost.ratio if cost.seconds and cost.ratio else None
 
 
 def _of(cost: Cost | None, name: str) -> float | None:
@@ -190,7 +197,7 @@ def _sound_row(judgement: Judgement, name: str, found: Sequence[Standing]) -> tu
         "; ".join(limits) or DASH,
         _stands(found),
         DASH if worst is None else item.words(worst.value),
-        DASH if worst is None else f"{worst.sentence}: {worst.text}",
+        DASH if worst is None else f"{worst.sentence}: {shortened(worst.text)}",
     )
 
 
@@ -223,12 +230,13 @@ def trial_table(outcome: Outcome) -> Table:
 
 def _trial_row(trial: Trial, names: Sequence[str]) -> tuple[Cell, ...]:
     cost, broken = trial.cost, "" if trial.judgement is None else trial.judgement.figures.broken
+    plain = trial.plan.precision is Precision.FP32
     return (
         trial.name,
         Mark("✓ kept", True) if trial.kept else Mark("✗ dropped", False),
         plan_words(trial.plan),
-        "; ".join(text for text in (trial.reason, broken and f"broken: {broken}") if text),
-        speedup(cost.ratio, cost.low, cost.high),
+        "; ".join(text for text in (why(trial), broken and f"broken: {broken}") if text),
+        DASH if plain else speedup(cost.ratio, cost.low, cost.high),
         _mb(cost.graph_bytes),
         *_figure_cells(trial.judgement, names),
     )

@@ -22,11 +22,14 @@ from .report_words import (
     stage_words,
     standings,
     where,
+    why,
 )
 
 __all__ = ["explain_text", "verdict", "verdict_sentences"]
 
 _TILES = 4
+_FIRST = ("mcd", "pesq", "duration_changes")
+"""What tells most of how it sounds; other figures take the places that are left."""
 _NEAREST = 3
 """The figures named in the verdict: those nearest to their limits, or beyond."""
 _UNLIMITED = 3
@@ -143,6 +146,7 @@ def _tiles(report: Report, outcome: Outcome) -> Iterator[Tile]:
     before, after = graph_sizes(outcome, report.baseline.get(outcome.placement, {}))
     yield Tile("graphs", megabytes(after), f"fp32: {megabytes(before)}" if before else "")
     found = [s for s in standings(outcome.whole, outcome.limits) if not s.bound.worst]
+    found.sort(key=lambda s: s.bound.figure not in _FIRST)
     for standing in found[:_TILES]:
         value = standing.quantity.words(standing.value)
         yield Tile(standing.label, value, standing.limit_words, standing.within)
@@ -171,7 +175,7 @@ def _explained(trial: Trial) -> Iterator[str]:
     gain = "speed not measured" if cost.ratio is None else f"{speed} of fp32's speed"
     yield f"         {gain}, {megabytes(cost.graph_bytes)}; {_distortion(trial.judgement)}"
     if trial.reason:
-        yield f"         {trial.reason}"
+        yield f"         {why(trial)}"
 
 
 def _distortion(judgement: Judgement | None) -> str:

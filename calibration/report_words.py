@@ -28,10 +28,12 @@ __all__ = [
     "plan_words",
     "quantity",
     "seconds_words",
+    "shortened",
     "speedup",
     "standings",
     "trial_of",
     "where",
+    "why",
 ]
 
 DASH = "–"
@@ -279,6 +281,16 @@ def trial_of(outcome: Outcome, candidate: Candidate) -> Trial | None:
     stage = [trial for trial in outcome.trials if trial.stage is candidate.stage]
     same = [trial for trial in stage if trial.plan == candidate.plan]
     return same[-1] if same else None
+
+
+def why(trial: Trial) -> str:
+    """The reason without the word that says whether it was kept, which stands beside it."""
+    return trial.reason.removeprefix("kept: " if trial.kept else "dropped: ")
+
+
+def shortened(text: str, most: int = 24) -> str:
+    """A sentence's beginning."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def cost_of(outcome: Outcome, candidate: Candidate, baseline: Cost | None = None) -> Cost:

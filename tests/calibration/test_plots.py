@@ -15,7 +15,7 @@ pytest.importorskip("matplotlib", reason="pictures are drawn with matplotlib")
 from PIL import Image
 
 from sambert_trt.calibration import plots
-from sambert_trt.calibration.assessment import Judgement, Outcome
+from sambert_trt.calibration.assessment import Judgement, Outcome, Trial
 from sambert_trt.calibration.figures import Figures, Limits
 from sambert_trt.calibration.plots import (
     DARK,
@@ -26,8 +26,9 @@ from sambert_trt.calibration.plots import (
     drawn_spectrograms,
     power_spectrogram,
 )
+from sambert_trt.calibration.recipe import StagePlan
 from sambert_trt.calibration.report import Example, Report, report_from_json, write_report
-from sambert_trt.engines.graphs import Placement, Stage
+from sambert_trt.engines.graphs import Placement, Precision, Stage
 
 CPU = (Placement.CPU,)
 CHARTS = {"stages-cpu.png", "quality-cpu.png", "sensitivity-cpu.png"}
@@ -131,7 +132,8 @@ def test_figures_far_beyond_their_limits_are_drawn() -> None:
 
 def test_broken_trials_lie_beyond_the_picture() -> None:
     outcome = fake_report.outcome()
-    points = list(plots._points(outcome, fake_report.baseline(Placement.CPU), timed=True))
+    points, gained = plots._points(outcome, fake_report.baseline(Placement.CPU))
+    assert gained == "time of the stage saved, %"
     names = [point.trial.name for point in points]
     assert "decoder_step" not in names
     assert names.count("vocoder") == 4
@@ -143,10 +145,30 @@ def test_broken_trials_lie_beyond_the_picture() -> None:
 
 def test_names_that_occur_twice_say_which_range() -> None:
     outcome = fake_report.outcome()
-    points = list(plots._points(outcome, fake_report.baseline(Placement.CPU), timed=True))
+    half = Trial(
+        Stage.POSTNET,
+        "postnet",
+        StagePlan(Precision.FP16),
+        fake_report.judgement(0.1),
+        fake_report.cost(Stage.POSTNET, Placement.CPU, 1.1, 0.5),
+        False,
+        "slower",
+    )
+    outcome = replace(outcome, trials=(*outcome.trials, half))
+    points, _ = plots._points(outcome, fake_report.baseline(Placement.CPU))
     found = plots._names(points)
     assert len(set(found)) == len(found)
-    assert {"vocoder, mse", "vocoder, percentile 99.99", "postnet"} <= set(found)
+    assert "vocoder w8a8+sums, percentile 99.99" in found
+    assert {"vocoder/resblocks.0", "postnet fp16", "postnet w8a8"} <= set(found)
+
+
+def test_what_was_measured_again_is_one_point() -> None:
+    outcome = fake_report.outcome()
+    first = outcome.trials[0]
+    again = replace(first, cost=replace(first.cost, ratio=0.5))
+    trials = (*outcome.trials, again)
+    points, _ = plots._points(replace(outcome, trials=trials), {})
+    assert [p.gain for p in points if p.trial.name == first.name] == [50]
 
 
 def test_dollars_in_names_are_no_formulas() -> None:
@@ -210,6 +232,20 @@ def test_a_report_that_was_read_back_has_charts(tmp_path: Path) -> None:
 def test_sizes_of_plans_are_what_a_card_is_planned_by() -> None:
     outcome: Outcome = fake_report.outcome(Placement.TENSORRT)
     base = fake_report.baseline(Placement.TENSORRT)
-    points = list(plots._points(outcome, base, timed=False))
+    points, gained = plots._points(outcome, base)
     best = next(point for point in points if point.trial.plan == fake_report.VOCODER)
+    assert gained == "size of the plan saved, MB"
     assert best.gain == pytest.approx(20.7 * 0.69)
+
+
+def test_sizes_are_of_one_kind() -> None:
+    """Where one plan was not built, graphs are compared."""
+    outcome = fake_report.outcome(Placement.TENSORRT)
+    first, *others = outcome.trials
+    trials = (replace(first, cost=replace(first.cost, plan_bytes=None)), *others)
+    points, gained = plots._points(
+        replace(outcome, trials=trials), fake_report.baseline(Placement.TENSORRT)
+    )
+    best = next(point for point in points if point.trial.plan == fake_report.VOCODER)
+    assert gained == "size of the graph saved, MB"
+    assert best.gain == pytest.approx(18.35 * 0.69)

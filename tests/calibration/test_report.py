@@ -43,8 +43,10 @@ from sambert_trt.calibration.report_words import (
     interval,
     quantity,
     seconds_words,
+    shortened,
     speedup,
     standings,
+    why,
 )
 from sambert_trt.engines.errors import OutputError, SchemaError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
@@ -262,7 +264,7 @@ def test_explaining_names_every_trial_with_its_reason() -> None:
         assert all(stage.value in text for stage in outcome.candidates)
         for trial in outcome.trials:
             assert f"{'kept   ' if trial.kept else 'dropped'}  {trial.name}: " in text
-            assert trial.reason in text
+            assert why(trial) in text
     assert "2.17× (2.09 to 2.24) of fp32's speed, 5.69 MB" in text
     assert "mel MAE 0.0112" in text
 
@@ -283,7 +285,7 @@ def test_markdown_holds_every_trial_limit_and_figure() -> None:
     for outcome in report.outcomes:
         for trial in outcome.trials:
             assert trial.name in text
-            assert trial.reason in text
+            assert why(trial) in text
         for standing in standings(outcome.whole, outcome.limits):
             assert standing.limit_words in text
             assert standing.bound.reason in text
@@ -387,7 +389,7 @@ def test_page_and_markdown_say_the_same(page: str) -> None:
     for outcome in report.outcomes:
         for trial in outcome.trials:
             assert trial.name in text
-            assert trial.reason in text
+            assert why(trial) in text
     for mark in ("✓ within", "✗ dropped", "✓ kept", "not limited"):
         assert mark in text
         assert mark in plain(markdown_of(report))
@@ -451,6 +453,32 @@ def test_numbers_have_units_and_sensible_digits() -> None:
     assert interval(0.5, None) == ""
     assert quantity("pesq").words(float("inf")) == "not finite"
     assert quantity("some_figure").label == "some figure"
+
+
+def test_reasons_do_not_repeat_what_stands_beside_them() -> None:
+    kept = replace(fake_report.trials(Placement.CPU)[0], kept=True, reason="kept: faster")
+    assert why(kept) == "faster"
+    assert why(replace(kept, kept=False)) == "kept: faster"
+    assert why(replace(kept, kept=False, reason="dropped: slower")) == "slower"
+    assert shortened("一二三四五", 4) == "一二三…"
+    assert shortened("一二三四", 4) == "一二三四"
+
+
+def test_times_are_of_the_same_rounds() -> None:
+    """At another time fp32 takes longer: its own seconds are no comparison."""
+    report = fake_report.report(CPU)
+    slow = {stage: replace(cost, seconds=9.0) for stage, cost in report.baseline[CPU[0]].items()}
+    text = markdown_of(replace(report, baseline={Placement.CPU: slow}))
+    row = next(line for line in text.splitlines() if line.startswith("| vocoder | int8"))
+    assert "2.17× (2.09 to 2.24) | 310 ms → 143 ms |" in row
+
+
+def test_sentences_that_are_named_are_listed_in_full() -> None:
+    text = plain(markdown_of(fake_report.report(CPU)))
+    listed = text.partition("Sentences that are named above.")[2]
+    assert fake_report.TEXTS[2] in listed
+    assert fake_report.TEXTS[4] in listed
+    assert f"2: {shortened(fake_report.TEXTS[2])}" in text
 
 
 # choosing and machine
