@@ -19,8 +19,9 @@ from .assessment import Candidate, Goal, Judgement, Outcome
 from .bench import Bench, Depth, Progress, WholeCost, depth_of, is_plain
 from .figures import Limits
 from .recipe import Group, Recipe, StagePlan, Treatment
+from .savings import Task
 from .search import Mix, Pick, frontier, largest_admitted
-from .sensitivity import StageStudy, Task, base_used
+from .sensitivity import StageStudy, base_used
 from .trials import Draft, Notebook
 from .verdicts import FASTER, Verdict, saving_of, share, verdict_of
 
@@ -288,7 +289,9 @@ class _Planner:
     def _listen(self, state: _State) -> None:
         """The stages that promise most come first: time may run out."""
         studies = sorted(state.studies.values(), key=lambda study: -study.potential)
-        self._steps.remain(sum(6 + len(s.eligible) for s in studies if s.eligible) + _PROBABLY)
+        self._steps.remain(
+            sum(6 + len(s.savings.eligible) for s in studies if s.savings.eligible) + _PROBABLY
+        )
         for study in studies:
             study.listen()
 
@@ -310,8 +313,10 @@ class _Planner:
         self._drop_idle(state)
 
     def _frontier(self, state: _State) -> tuple[Mix, ...]:
-        alternatives = [study.mixes() for study in state.studies.values()]
-        return frontier(alternatives, [Mix(used=state.before)])
+        """All mixes worth judging, behind the bases alone."""
+        base = Mix(used=state.before)
+        mixes = frontier([study.mixes() for study in state.studies.values()], [base])
+        return (base, *(mix for mix in mixes if mix.picks))
 
     def _tried(self, state: _State, mix: Mix) -> float:
         """The share of the budget that a mix really uses."""
@@ -367,7 +372,7 @@ class _Planner:
         """Leaves out what came with its stage as a whole and gains nothing there."""
         for stage, study in state.studies.items():
             mine = [pick for pick in state.picks if pick.stage is stage]
-            idle = study.idle(mine)
+            idle = study.savings.idle(mine)
             self._notebook.refuse(idle, "because its stage saves as much without it")
             state.picks = tuple(pick for pick in state.picks if pick not in idle)
 
@@ -382,8 +387,8 @@ class _Planner:
             for pick in study.admitted:
                 now = held.get((pick.stage, pick.group))
                 if pick != now:
-                    before = study.gain(now) if now else 0.0
-                    found.append((study.gain(pick) - before, pick))
+                    before = study.savings.gain(now) if now else 0.0
+                    found.append((study.savings.gain(pick) - before, pick))
         return sorted(found, key=lambda pair: (-pair[0], pair[1]))
 
     def _settled(self, state: _State) -> tuple[Judgement, WholeCost | None]:
@@ -412,7 +417,7 @@ class _Planner:
         dropped = set[Stage]()
         for stage in dict.fromkeys(pick.stage for pick in state.picks):
             cost = self._bench.cost(self._bench.candidate(stage, plans[stage]))
-            saving = state.studies[stage].saving(cost)
+            saving = state.studies[stage].savings.saving(cost)
             if not saving.proven:
                 dropped.add(stage)
                 mine = [pick for pick in state.picks if pick.stage is stage]
@@ -443,7 +448,9 @@ class _Planner:
             return False
         gains = dict[Stage, float]()
         for pick in state.picks:
-            gains[pick.stage] = gains.get(pick.stage, 0.0) + state.studies[pick.stage].gain(pick)
+            gains[pick.stage] = gains.get(pick.stage, 0.0) + state.studies[pick.stage].savings.gain(
+                pick
+            )
         least = min(gains, key=lambda stage: gains[stage])
         mine = [pick for pick in state.picks if pick.stage is least]
         reason = f"because the whole voice takes {cost.ratio:.2f} of fp32's time with it"

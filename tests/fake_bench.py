@@ -65,6 +65,7 @@ class FakeBench:
         together: the distortion of several.
         noise: of a cost's ratio; its interval is twice as wide.
         methods: what a method of ranges multiplies distortions with.
+        overhead: the part of a stage's seconds that any treatment costs, once.
         slower: the whole voice takes so many times as long as its stages say.
     """
 
@@ -74,6 +75,7 @@ class FakeBench:
     together: Callable[[list[float]], float] = added
     noise: float = 0.0
     methods: Mapping[Method, float] = field(default_factory=dict)
+    overhead: float = 0.0
     slower: float = 1.0
     timed: bool = True
     calls: list[str] = field(default_factory=list)
@@ -125,11 +127,12 @@ class FakeBench:
 
     def saved_of(self, plans: Mapping[Stage, StagePlan]) -> float:
         """Seconds of a sentence."""
-        return sum(
-            effect.saved * self.sentence_seconds(stage)
-            for stage, plan in plans.items()
-            for effect in self.effects_of(stage, plan)
-        )
+        saved = 0.0
+        for stage, plan in plans.items():
+            parts = [effect.saved for effect in self.effects_of(stage, plan)]
+            overhead = self.overhead if plan.treated else 0.0
+            saved += (sum(parts) - overhead) * self.sentence_seconds(stage)
+        return saved
 
     def judge(
         self, candidates: Mapping[Stage, Candidate], depth: Depth, *, quick: bool = False

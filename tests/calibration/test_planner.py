@@ -198,6 +198,42 @@ def test_small_gains_that_noise_hides_count_where_the_whole_stage_gains() -> Non
     assert len(treated(planned(bench))) >= 8
 
 
+def test_what_is_faster_only_together_is_found() -> None:
+    effects = {
+        (VOCODER, name, treatment): Effect(mcd=mcd, saved=saved)
+        for name in "abcd"
+        for treatment, mcd, saved in ((W8A8, 0.04, 0.15), (SUMS, 0.05, 0.2))
+    }
+    bench = FakeBench(effects, overhead=0.3)
+    outcome = planned(bench)
+    assert treated(outcome) == dict.fromkeys(
+        ["vocoder/a", "vocoder/b", "vocoder/c", "vocoder/d"], SUMS
+    )
+    (trial,) = [t for t in outcome.trials if t.plan.groups == {"a": SUMS}]
+    assert trial.reason.startswith("kept: 0.91× (0.91 to 0.91) as fast alone, 1.40× beside")
+    tight = planned(bench, Limits(mcd=0.195))
+    assert sorted(treated(tight).values()) == [W8A8, SUMS, SUMS, SUMS]
+    tighter = planned(bench, Limits(mcd=0.105))
+    assert sorted(treated(tighter).values()) == [SUMS, SUMS]
+
+
+def test_together_but_without_those_that_do_harm() -> None:
+    effects = {(VOCODER, name, SUMS): Effect(mcd=0.01, saved=0.2) for name in "abc"}
+    effects[VOCODER, "d", SUMS] = Effect(mcd=0.01, saved=-0.1)
+    bench = FakeBench(effects, overhead=0.3)
+    assert treated(planned(bench)) == dict.fromkeys(["vocoder/a", "vocoder/b", "vocoder/c"], SUMS)
+
+
+@given(GAINFUL, st.integers(50, 900), st.sampled_from([0.05, 0.1, 0.2]))
+@settings(max_examples=60, deadline=None)
+def test_where_treating_a_stage_has_a_price_it_is_nearly_the_best(
+    effects: dict[Key, Effect], limit: int, overhead: float
+) -> None:
+    bench = FakeBench(effects, overhead=overhead)
+    gain = bench.saved_of(plans_of(planned(bench, Limits(mcd=limit / 1000))))
+    assert gain >= best_gain(bench, limit / 1000 - 1e-9) - 0.05
+
+
 def test_what_gains_nothing_does_not_come_along_with_its_stage() -> None:
     effects = {
         (VOCODER, "a", W8A8): Effect(mcd=0.1, saved=0.3),
