@@ -73,6 +73,7 @@ class VoiceBench:
         sentences: what the whole voice is timed with.
         work: the folder of measurements.
         judged_by: everything that decides what the judges hear: texts, styles, seeds.
+        symbols: whether `sentences` are symbol lines.
         threads: of the whole voice; stages are timed on one.
     """
 
@@ -88,11 +89,13 @@ class VoiceBench:
         *,
         quick_judge: Judging | None = None,
         judged_by: Iterable[object] = (),
+        symbols: bool = False,
         threads: int = 1,
     ) -> None:
         self._directory, self._manifest, self._workshop = directory, manifest, workshop
         self._judges = {False: judge, True: quick_judge or judge}
-        self._recording, self._sentences, self._threads = recording, tuple(sentences), threads
+        self._recording, self._sentences = recording, tuple(sentences)
+        self._symbols, self._threads = symbols, threads
         self._measured = Measurements(work / f"measurements.{workshop.placement.value}.jsonl")
         self._timed = workshop.placement is Placement.CPU
         parts = (voice_digest(manifest), manifest.styles.sha256, *judged_by, *_versions())
@@ -190,7 +193,13 @@ class VoiceBench:
     def _whole_cost(self, candidates: Mapping[Stage, Candidate]) -> WholeCost:
         from .costs import voice_cost
 
-        found = voice_cost(self._directory, candidates, self._sentences, threads=self._threads)
+        found = voice_cost(
+            self._directory,
+            candidates,
+            self._sentences,
+            symbols=self._symbols,
+            threads=self._threads,
+        )
         return WholeCost(found.ratio, found.low, found.high)
 
     def _key(self, what: str, how: str, more: str, candidates: Mapping[Stage, Candidate]) -> str:
