@@ -8,6 +8,7 @@ that an interrupted calibration goes on where it stopped. This is the file to re
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
@@ -114,6 +115,12 @@ class _Material:
     judged: tuple[Sentence, ...]
     styles: tuple[Style, ...]
     source: str
+
+    @property
+    def digest(self) -> str:
+        """Of what is recorded: other texts make another recording."""
+        text = repr((self.recorded, self.styles))
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -253,7 +260,7 @@ class _Session:
         return record(
             self._directory,
             material.recorded,
-            self._work / "recording",
+            self._work / f"recording-{material.digest}",
             symbols=self._options.symbols,
             styles=material.styles,
             threads=self._options.threads,

@@ -1,0 +1,236 @@
+"""A whole calibration of a tiny voice: what is written, kept, resumed and refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sambert_trt.engines.errors import GraphError, InputError, OutputError, VoiceError
+from sambert_trt.engines.graphs import Placement, Precision, Stage
+from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.voice import MANIFEST, file_record, manifest_from_directory
+from sambert_trt.runtime.voice import open_voice
+
+onnx = pytest.importorskip("onnx", reason="graphs are written with onnx")
+pytest.importorskip("onnxruntime", reason="graphs are judged with ONNX Runtime")
+
+from sambert_trt.calibration import session  # noqa: E402
+from sambert_trt.calibration.cli import main  # noqa: E402
+from sambert_trt.calibration.figures import Limits  # noqa: E402
+from sambert_trt.calibration.install import recipe_path  # noqa: E402
+from sambert_trt.calibration.recipe import Treatment  # noqa: E402
+from sambert_trt.calibration.session import CalibrationOptions, calibrate, report_of  # noqa: E402
+
+pytestmark = pytest.mark.export
+
+LINES = ["今天天气好。", "你去哪里？", "我们一起吃饭。", "他不来了。", "好。", "请坐，喝茶吧。"]
+CPU, TENSORRT = Placement.CPU, Placement.TENSORRT
+
+
+@pytest.fixture
+def voice(tiny_voice: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A tiny voice of the test's own."""
+    directory = tmp_path / "voice"
+    shutil.copytree(tiny_voice("plain"), directory)
+    return directory
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> CalibrationOptions:
+    """As little as a calibration can be: no search, its vocoder in int8 by name."""
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(LINES), encoding="utf-8")
+    return CalibrationOptions(
+        placements=(CPU,),
+        texts=texts,
+        limits=Limits(mcd=100.0),
+        keep={"vocoder": Treatment.W8A8},
+        judged=2,
+        seconds=0.0,
+    )
+
+
+def content(directory: Path) -> dict[str, bytes]:
+    """Every file of a directory but locks and what a calibration works on."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and path.suffix != ".lock" and ".calibration" not in path.parts
+    }
+
+
+def test_a_calibrated_voice_speaks_in_int8(voice: Path, options: CalibrationOptions) -> None:
+    steps: list[tuple[str, float]] = []
+    report = calibrate(voice, options, lambda *step: steps.append(step))
+    assigned = manifest_from_directory(voice).assignments[CPU]
+    precisions = {s.value: r.graph.precision.value for s, r in assigned.items()}
+    assert precisions.pop("vocoder") == "int8"
+    assert set(precisions.values()) == {"fp32"}
+    assert assigned[Stage.VOCODER].file.path == "onnx/vocoder.int8.cpu.onnx"
+    assert "w8a8" in assigned[Stage.VOCODER].recipe
+    with open_voice(voice, precision="int8") as speaker, open_voice(voice) as exact:
+        said, usual = speaker.say("你好").samples, exact.say("你好").samples
+    assert said.shape == usual.shape
+    assert 0 < np.abs(said - usual).max() < 0.5
+    fractions = [fraction for _, fraction in steps]
+    assert fractions == sorted(fractions)
+    assert 0.9 < fractions[-1] <= 1.0
+    assert report_of(voice) == replace(
+        report, examples=tuple(replace(e, renderings=None) for e in report.examples)
+    )
+    written = {path.name for path in (voice / "calibration").iterdir()}
+    assert {"report.json", "report.md", "report.html", "listen", "pictures"} <= written
+    assert not (voice / ".calibration").exists()
+    page = (voice / "calibration" / "report.html").read_text(encoding="utf-8")
+    assert "vocoder" in page
+
+
+def test_a_recipe_gives_the_same_graphs_again(voice: Path, options: CalibrationOptions) -> None:
+    calibrate(voice, options)
+    before = manifest_from_directory(voice)
+    recipe = voice.parent / "recipe.toml"
+    shutil.copyfile(voice / recipe_path(CPU), recipe)
+    calibrate(voice, replace(options, keep={}, recipe=recipe))
+    assert manifest_from_directory(voice) == before
+    edited = recipe.read_text(encoding="utf-8").replace('"w8a8"', '"w8a8+sums"')
+    recipe.write_text(edited, encoding="utf-8")
+    calibrate(voice, replace(options, keep={}, recipe=recipe))
+    after = manifest_from_directory(voice).assignments[CPU][Stage.VOCODER]
+    old = before.assignments[CPU][Stage.VOCODER]
+    assert after.recipe != old.recipe  # part of an engine's key
+    assert after.file.sha256 != old.file.sha256
+
+
+def test_halves_for_a_card_are_made_on_the_way(voice: Path, options: CalibrationOptions) -> None:
+    keep = {"decoder_step/attention": Treatment.W8}
+    report = calibrate(voice, replace(options, placements=(TENSORRT,), keep=keep))
+    found = manifest_from_directory(voice)
+    assert set(found.variants[Precision.FP16]) == set(Stage)
+    assigned = found.assignments[TENSORRT]
+    graph = assigned[Stage.DECODER_STEP].graph
+    assert (graph.precision, graph.base) == (Precision.INT8, Precision.FP16)
+    halves = {s for s, r in assigned.items() if r.graph.precision is Precision.FP16}
+    assert all(assigned[stage] == found.variants[Precision.FP16][stage] for stage in halves)
+    assert report.half is not None
+    assert "speed on a card" in report.unmeasured
+
+
+def test_an_interrupted_calibration_goes_on(
+    voice: Path, options: CalibrationOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(voice)
+
+    def interrupted(what: str, fraction: float) -> None:
+        if "whole voice" in what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(voice, options, interrupted)
+    assert content(voice) == before
+    speakers: list[Any] = []
+    monkeypatch.setattr(
+        "sambert_trt.calibration.recorder._Speaker", lambda *given: speakers.append(given)
+    )
+    calibrate(voice, options)
+    assert speakers == []  # every text had been recorded
+    assert CPU in manifest_from_directory(voice).assignments
+
+
+def test_texts_that_cannot_be_used(
+    voice: Path, options: CalibrationOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = content(voice)
+    with pytest.raises(InputError, match=r"nowhere.txt"):
+        calibrate(voice, replace(options, texts=Path("nowhere.txt")))
+    latin = voice.parent / "latin.txt"
+    latin.write_bytes("今天\n天气".encode("gb18030"))
+    with pytest.raises(InputError, match="is not UTF-8"):
+        calibrate(voice, replace(options, texts=latin))
+    latin.write_text("!!!\n???\n", encoding="utf-8")
+    with pytest.raises(InputError, match="reads none of the texts"):
+        calibrate(voice, replace(options, texts=latin))
+    assert content(voice) == before
+    with caplog.at_level(logging.WARNING):
+        session.calibration_texts(options.texts)
+    assert "20" in caplog.text
+
+
+def test_a_recipe_of_another_voice(
+    voice: Path, options: CalibrationOptions, tiny_voice: Callable[[str], Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(tiny_voice("nsf"), other)
+    calibrate(voice, options)
+    recipe = replace(options, keep={}, recipe=voice / recipe_path(CPU))
+    with pytest.raises(InputError, match="--adopt"):
+        calibrate(other, recipe)
+    with pytest.raises(InputError, match="recipe for cpu: add --target cpu"):
+        calibrate(voice, replace(recipe, placements=(TENSORRT,)))
+
+
+def test_a_nan_in_the_checkpoint_is_named(voice: Path, options: CalibrationOptions) -> None:
+    spoil(voice, Stage.VOCODER)
+    before = content(voice)
+    with pytest.raises((GraphError, VoiceError), match=r"vocoder|NaN|finite"):
+        calibrate(voice, options)
+    assert content(voice) == before
+
+
+def spoil(directory: Path, stage: Stage) -> None:
+    """Puts a NaN into a stage's largest weight, as a diverged training does."""
+    manifest = manifest_from_directory(directory)
+    record = manifest.stages[stage]
+    path = directory / record.file.path
+    model = onnx.load(path)
+    weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values.flat[0] = np.nan
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(model, path)
+    changed: VoiceManifest = replace(
+        manifest,
+        stages={
+            **manifest.stages,
+            stage: replace(record, file=file_record(directory, record.file.path)),
+        },
+    )
+    (directory / MANIFEST).write_text(changed.as_json(), encoding="utf-8")
+
+
+def test_two_at_once(voice: Path, options: CalibrationOptions, monkeypatch: Any) -> None:  # noqa: ANN401
+    from sambert_trt.engines.locks import locked
+
+    monkeypatch.setattr(session, "_LOCK_SECONDS", 0.01)
+    with locked(voice / ".calibration.lock", 1, "calibrate"), pytest.raises(OutputError):
+        calibrate(voice, options)
+
+
+def test_what_was_never_calibrated_has_nothing_to_explain(
+    voice: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(voice), "--explain"]) == 1
+    assert "calibrate the voice first" in capsys.readouterr().err
+
+
+def test_the_command(
+    voice: Path, options: CalibrationOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(voice), "--target", "cpu", "--texts", str(options.texts), "--seconds", "0"]
+    arguments += ["--keep", "vocoder=w8a8", "--budget", "mcd=100", "--judge", "2"]
+    assert main([*arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["voice"] == manifest_from_directory(voice).name
+    assert main([str(voice), "--explain"]) == 0
+    assert "vocoder" in capsys.readouterr().out
+    assert main([*arguments, "--keep", "vocoder=w9"]) == 1
+    assert "'w9' is none of" in capsys.readouterr().err
+    assert main([*arguments, "--keep", "larynx"]) == 1
+    assert "the stages are" in capsys.readouterr().err
