@@ -115,6 +115,7 @@ def _options(options: argparse.Namespace) -> CalibrationOptions:
         judged=options.judge,
         threads=options.threads,
         seconds=options.seconds,
+        examples=options.examples,
         fresh=options.force,
     )
 
@@ -243,6 +244,12 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=float, default=None, help="try nothing more after so many"
     )
     parser.add_argument(
+        "--examples",
+        type=_number,
+        default=4,
+        help="sentences to listen to and to look at in the report (default: 4)",
+    )
+    parser.add_argument(
         "--force", action="store_true", help="make everything anew, even if nothing has changed"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -250,11 +257,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
+def _number(text: str) -> int:
     number = int(text)
-    if not 0 < number <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text}: needs 1 to 100000")
+    if not 0 <= number <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text}: needs 0 to 100000")
     return number
+
+
+def _count(text: str) -> int:
+    if not _number(text):
+        raise argparse.ArgumentTypeError(f"{text}: needs 1 or more")
+    return _number(text)
 
 
 if __name__ == "__main__":

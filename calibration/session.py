@@ -35,6 +35,7 @@ from .figures import Limits
 from .install import install, recipe_path
 from .judge import Judge
 from .limits import LIMITS, unmeasured
+from .mel_figures import DB_PER_UNIT
 from .planner import plan_voice
 from .recipe import Recipe, StagePlan, Treatment
 from .recipes import check_recipe, recipe_from_text, recipe_text
@@ -67,10 +68,7 @@ GOALS: Mapping[Placement, Goal] = {Placement.CPU: Goal.SPEED, Placement.TENSORRT
 
 _REPORT, _WORK, _LOCK = "calibration", ".calibration", ".calibration.lock"
 _LOCK_SECONDS = 5.0
-_FEW = 4
-"""Sentences for a first look."""
-_DB_PER_UNIT = 12.0
-"""Of a normalised mel, estimated: voices do not carry their mel's scale."""
+_TIMED = 4
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and which fraction of it is done."""
@@ -88,6 +86,7 @@ class CalibrationOptions:
         sentences: how many texts are recorded.
         judged: how many others are judged by.
         seconds: after so many nothing more is tried.
+        examples: how many sentences are kept to listen to and to look at, for each placement.
         fresh: forget what an interrupted calibration left.
     """
 
@@ -103,6 +102,7 @@ class CalibrationOptions:
     judged: int = 12
     threads: int = 2
     seconds: float | None = None
+    examples: int = 4
     fresh: bool = False
 
 
@@ -235,10 +235,11 @@ class _Session:
                     Precision.FP16,
                     progress=lambda what, done, total: progress(what, done / total),
                 )
-        planned = [
-            self._planned(placement, recipes.get(placement), recording, material)
-            for placement in self._options.placements
-        ]
+        with self._judge(material) as judge:
+            planned = [
+                self._planned(placement, recipes.get(placement), recording, material, judge)
+                for placement in self._options.placements
+            ]
         return self._report(material, recording, planned)
 
     def _recipes(self) -> dict[Placement, Recipe]:
@@ -273,13 +274,10 @@ class _Session:
         recipe: Recipe | None,
         recording: Recording,
         material: _Material,
+        judge: Judge,
     ) -> _Planned:
         options = self._options
-        with (
-            self._phase(placement.value) as progress,
-            self._judge(placement, material, len(material.judged)) as judge,
-            self._judge(placement, material, _FEW) as quick_judge,
-        ):
+        with self._phase(placement.value) as progress:
             bench = VoiceBench(
                 self._directory,
                 self._manifest,
@@ -288,8 +286,8 @@ class _Session:
                 recording,
                 material.timed,
                 self._work,
-                quick_judge=quick_judge,
                 judged_by=(material.judged, material.styles),
+                symbols=options.symbols,
                 threads=options.threads,
             )
             if recipe is not None:
@@ -309,18 +307,20 @@ class _Session:
             )
             install(self._directory, placement, outcome.candidates, recipe_text(outcome.recipe))
             return _Planned(
-                outcome, _baseline(bench), _half(bench, placement), _examples(judge, outcome)
+                outcome,
+                _baseline(bench),
+                _half(bench, placement),
+                _examples(judge, outcome, options.examples),
             )
 
-    def _judge(self, placement: Placement, material: _Material, count: int) -> Judge:
+    def _judge(self, material: _Material) -> Judge:
         return Judge(
             self._directory,
-            material.judged[:count],
+            material.judged,
             material.styles,
             threads=self._options.threads,
-            db_per_unit=_DB_PER_UNIT,
-            recogniser=find_recogniser() if count > _FEW else None,
-            rounded=placement is Placement.TENSORRT,
+            db_per_unit=DB_PER_UNIT,
+            recogniser=find_recogniser(),
         )
 
     def _report(
@@ -379,7 +379,7 @@ def _material(directory: Path, manifest: VoiceManifest, options: CalibrationOpti
     sentences = _sentences(directory, manifest, judged, symbols=options.symbols)
     return _Material(
         recorded=spread(others, options.sentences, 0, symbols_of),
-        timed=judged[:_FEW],
+        timed=judged[:_TIMED],
         judged=sentences,
         styles=styles(manifest),
         source=str(options.texts or "the project's own Mandarin sentences"),
@@ -433,12 +433,13 @@ def _half(bench: VoiceBench, placement: Placement) -> HalfVoice | None:
     )
 
 
-def _examples(judge: Judge, outcome: Outcome) -> tuple[Example, ...]:
+def _examples(judge: Judge, outcome: Outcome, count: int) -> tuple[Example, ...]:
     """Sentences to listen to and to look at, of an assignment that changes something."""
     if all(candidate.plan.precision is Precision.FP32 for candidate in outcome.candidates.values()):
         return ()
     found = []
-    for sentence, why in listening_sentences(outcome.whole).items():
+    chosen = listening_sentences(outcome.whole, worst=count - count // 3, typical=count // 3)
+    for sentence, why in chosen.items():
         rendering = judge.rendering(outcome.candidates, sentence)
         found.append(Example(outcome.placement, sentence, rendering.text, why, rendering))
     return tuple(found)

@@ -30,7 +30,12 @@ __all__ = ["Judging", "Making", "Recorded", "VoiceBench"]
 
 _PACKAGES = ("sambert-trt", "onnxruntime", "numpy", "tensorrt-rtx-cu13-libs", "pesq", "pystoi")
 _SAMPLES = 4
+_FEW = 4
+"""Sentences for a first impression."""
 _QUICK_ROUNDS, _QUICK_SECONDS = 9, 2.0
+
+
+_Candidates = Mapping[Stage, Candidate]
 
 
 class Making(Protocol):
@@ -45,9 +50,9 @@ class Making(Protocol):
 class Judging(Protocol):
     """Compares candidates with fp32; a `Judge`."""
 
-    def mel(self, candidates: Mapping[Stage, Candidate]) -> Judgement: ...
-    def wave(self, candidates: Mapping[Stage, Candidate]) -> Judgement: ...
-    def whole(self, candidates: Mapping[Stage, Candidate]) -> Judgement: ...
+    def mel(self, candidates: _Candidates, *, first: int | None = None) -> Judgement: ...
+    def wave(self, candidates: _Candidates, *, first: int | None = None) -> Judgement: ...
+    def whole(self, candidates: _Candidates, *, first: int | None = None) -> Judgement: ...
 
 
 class Recorded(Protocol):
@@ -68,7 +73,7 @@ class VoiceBench:
     Args:
         directory: the voice.
         workshop: makes candidates.
-        judge: hears all sentences; `quick_judge` a few of them, and the first where it is None.
+        judge: hears the candidates.
         recording: what stages are timed with.
         sentences: what the whole voice is timed with.
         work: the folder of measurements.
@@ -87,13 +92,12 @@ class VoiceBench:
         sentences: Sequence[str],
         work: Path,
         *,
-        quick_judge: Judging | None = None,
         judged_by: Iterable[object] = (),
         symbols: bool = False,
         threads: int = 1,
     ) -> None:
         self._directory, self._manifest, self._workshop = directory, manifest, workshop
-        self._judges = {False: judge, True: quick_judge or judge}
+        self._judge = judge
         self._recording, self._sentences = recording, tuple(sentences)
         self._symbols, self._threads = symbols, threads
         self._measured = Measurements(work / f"measurements.{workshop.placement.value}.jsonl")
@@ -122,12 +126,11 @@ class VoiceBench:
         self, candidates: Mapping[Stage, Candidate], depth: Depth, *, quick: bool = False
     ) -> Judgement:
         """See `Bench`."""
-        judge = self._judges[quick]
-        fewer = judge is not self._judges[False]
+        judge, first = self._judge, _FEW if quick else None
         hear = {Depth.MEL: judge.mel, Depth.WAVE: judge.wave, Depth.WHOLE: judge.whole}[depth]
         changed = {s: c for s, c in candidates.items() if not is_plain(c.plan)}
-        key = self._key("judge", depth.value, "few" if fewer else "all", changed)
-        return self._measured.judgement(key, lambda: hear(changed))
+        key = self._key("judge", depth.value, "few" if quick else "all", changed)
+        return self._measured.judgement(key, lambda: hear(changed, first=first))
 
     def cost(self, candidate: Candidate, *, quick: bool = False) -> Cost:
         """See `Bench`."""

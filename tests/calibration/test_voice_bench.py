@@ -96,21 +96,25 @@ class FakeWorkshop:
         return Candidate(stage, plan, Path("work"), changed)
 
 
+Candidates = Mapping[Stage, Candidate]
+
+
 @dataclass
 class FakeJudge:
     asked: list[str] = field(default_factory=list)
 
-    def mel(self, candidates: Mapping[Stage, Candidate]) -> Judgement:
-        return self._answer("mel", candidates)
+    def mel(self, candidates: Candidates, *, first: int | None = None) -> Judgement:
+        return self._answer("mel", candidates, first)
 
-    def wave(self, candidates: Mapping[Stage, Candidate]) -> Judgement:
-        return self._answer("wave", candidates)
+    def wave(self, candidates: Candidates, *, first: int | None = None) -> Judgement:
+        return self._answer("wave", candidates, first)
 
-    def whole(self, candidates: Mapping[Stage, Candidate]) -> Judgement:
-        return self._answer("whole", candidates)
+    def whole(self, candidates: Candidates, *, first: int | None = None) -> Judgement:
+        return self._answer("whole", candidates, first)
 
-    def _answer(self, depth: str, candidates: Mapping[Stage, Candidate]) -> Judgement:
-        self.asked.append(f"{depth} {','.join(stage.value for stage in candidates)}")
+    def _answer(self, depth: str, candidates: Candidates, first: int | None) -> Judgement:
+        few = "" if first is None else f" by {first}"
+        self.asked.append(f"{depth} {','.join(stage.value for stage in candidates)}{few}")
         return JUDGEMENT
 
 
@@ -130,7 +134,7 @@ def manifest(tiny_voice: Callable[[str], Path]) -> VoiceManifest:
 
 @pytest.fixture
 def made(manifest: VoiceManifest, tmp_path: Path) -> Callable[..., VoiceBench]:
-    def bench(judge: FakeJudge, quick: FakeJudge | None = None, by: str = "") -> VoiceBench:
+    def bench(judge: FakeJudge, by: str = "") -> VoiceBench:
         return VoiceBench(
             tmp_path / "voice",
             manifest,
@@ -139,7 +143,6 @@ def made(manifest: VoiceManifest, tmp_path: Path) -> Callable[..., VoiceBench]:
             FakeRecording(),
             ("你好",),
             tmp_path / "work",
-            quick_judge=quick,
             judged_by=(by,),
         )
 
@@ -147,8 +150,8 @@ def made(manifest: VoiceManifest, tmp_path: Path) -> Callable[..., VoiceBench]:
 
 
 def test_each_question_is_asked_once(made: Callable[..., VoiceBench]) -> None:
-    judge, quick = FakeJudge(), FakeJudge()
-    bench = made(judge, quick)
+    judge = FakeJudge()
+    bench = made(judge)
     vocoder = bench.candidate(Stage.VOCODER, StagePlan(FP16))
     postnet = bench.candidate(Stage.POSTNET, StagePlan(FP32))
     for _ in range(2):
@@ -156,17 +159,7 @@ def test_each_question_is_asked_once(made: Callable[..., VoiceBench]) -> None:
         bench.judge(both, Depth.WHOLE)
         bench.judge({Stage.VOCODER: vocoder}, Depth.WAVE)
         bench.judge({Stage.VOCODER: vocoder}, Depth.WAVE, quick=True)
-    assert judge.asked == ["whole vocoder", "wave vocoder"]
-    assert quick.asked == ["wave vocoder"]
-
-
-def test_without_a_quick_judge_the_answer_is_the_same(made: Callable[..., VoiceBench]) -> None:
-    judge = FakeJudge()
-    bench = made(judge)
-    vocoder = {Stage.VOCODER: bench.candidate(Stage.VOCODER, StagePlan(FP16))}
-    bench.judge(vocoder, Depth.WAVE)
-    bench.judge(vocoder, Depth.WAVE, quick=True)
-    assert judge.asked == ["wave vocoder"]
+    assert judge.asked == ["whole vocoder", "wave vocoder", "wave vocoder by 4"]
 
 
 def test_an_interrupted_run_goes_on_and_other_sentences_are_judged_anew(
