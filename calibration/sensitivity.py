@@ -21,8 +21,6 @@ from .verdicts import Verdict, share, verdict_of
 
 __all__ = ["StageStudy", "base_used"]
 
-FAIR = 0.5
-"""A stage that uses less of the budget as a whole is looked into with fewer sentences only."""
 
 _INTEGER = frozenset({Treatment.W8A8, Treatment.W8A8_SUMS})
 
@@ -92,9 +90,8 @@ class StageStudy:
             return
         self._full = self._best_method(self._full)
         self._full_used = self._judge_full(self._full)
-        quick = self._full_used - self.used <= FAIR
         for pick in self.savings.eligible:
-            self._judge_single(pick, quick=quick)
+            self._judge_single(pick)
 
     def listen_deeper(self) -> None:
         """Hears again, through the vocoder, what was admitted by its mel."""
@@ -105,7 +102,7 @@ class StageStudy:
         self._full_used = self._judge_full(self._full, deep=True)
         for pick in self.admitted:
             del self._verdicts[pick]
-            self._judge_single(pick, quick=True, deep=True)
+            self._judge_single(pick, deep=True)
 
     def mixes(self) -> tuple[Mix, ...]:
         """What may be made of the stage: by prediction, each treatment alone, all as measured."""
@@ -186,7 +183,7 @@ class StageStudy:
         self._note(full.candidate.plan, full.cost, judgement, merit, _refusal(verdict))
         return verdict.used
 
-    def _judge_single(self, pick: Pick, *, quick: bool, deep: bool = False) -> None:
+    def _judge_single(self, pick: Pick, *, deep: bool = False) -> None:
         single, plan = self.savings.singles[pick], self.plan((pick,))
         self._task.step(f"{self.stage.value}/{pick.group}")
         if self._task.hurried():
@@ -194,7 +191,7 @@ class StageStudy:
             return
         try:
             candidate = self._task.bench.candidate(self.stage, plan)
-            judgement = self._task.judged(candidate, quick=quick, deep=deep)
+            judgement = self._task.judged(candidate, quick=True, deep=deep)
         except FAILURES as error:
             self.savings.fail((pick,), plan, error)
             return

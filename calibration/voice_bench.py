@@ -32,7 +32,8 @@ _PACKAGES = ("sambert-trt", "onnxruntime", "numpy", "tensorrt-rtx-cu13-libs", "p
 _SAMPLES = 4
 _FEW = 4
 """Sentences for a first impression."""
-_QUICK_ROUNDS, _QUICK_SECONDS = 9, 2.0
+_QUICK_ROUNDS, _QUICK_SECONDS = 9, 1.0
+_WHOLE_SECONDS = 20.0
 
 
 _Candidates = Mapping[Stage, Candidate]
@@ -202,6 +203,7 @@ class VoiceBench:
             self._sentences,
             symbols=self._symbols,
             threads=self._threads,
+            seconds=_WHOLE_SECONDS,
         )
         return WholeCost(found.ratio, found.low, found.high)
 

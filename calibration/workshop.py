@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import logging
 import tempfile
@@ -184,11 +185,13 @@ class Workshop:
         return histograms
 
     def _observable(self, stage: Stage) -> tuple[str, ...]:
+        """What any placement could need: the runs are what takes time, not the tensors."""
         source, names = self._source(stage), dict[str, None]()
-        for treatment in Treatment:
-            treated = {g.name: treatment for g in source.groups if treatment in g.treatments}
+        for placement, treatment in itertools.product(Placement, Treatment):
+            groups = placements.groups(source.model, source.graph, placement)
+            treated = {g.name: treatment for g in groups if treatment in g.treatments}
             plan = StagePlan(Precision.FP32, treated)
-            found = int8.observed_tensors(source.model, source.graph, plan, self._placement)
+            found = int8.observed_tensors(source.model, source.graph, plan, placement)
             names |= dict.fromkeys(found)
         return tuple(names)
 
