@@ -238,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--adopt", action="store_true", help="take a recipe of another voice")
     parser.add_argument("--explain", action="store_true", help="print the last report's reasons")
     parser.add_argument("--sentences", type=_count, default=200, help="recorded (default: 200)")
-    parser.add_argument("--judge", type=_count, default=12, help="judged by (default: 12)")
+    parser.add_argument("--judge", type=_count, default=8, help="judged by (default: 8)")
     parser.add_argument("--threads", type=_count, default=2, help="default: 2")
     parser.add_argument(
         "--seconds", type=float, default=None, help="try nothing more after so many"
@@ -246,8 +246,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--examples",
         type=_number,
-        default=4,
-        help="sentences to listen to and to look at in the report (default: 4)",
+        default=3,
+        help="sentences to listen to and to look at in the report (default: 3)",
     )
     parser.add_argument(
         "--force", action="store_true", help="make everything anew, even if nothing has changed"

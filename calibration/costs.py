@@ -148,7 +148,7 @@ def stage_cost(
     samples: Iterable[Sample],
     *,
     rounds: int = 100,
-    seconds: float = 4.0,
+    seconds: float = 3.0,
     plans: bool = False,
 ) -> Cost:
     """What a stage's candidate costs against another graph of the stage, on one thread.

@@ -48,6 +48,10 @@ class Measurements:
         for line in lines:
             self._read(line)
 
+    def knows(self, key: str) -> bool:
+        """Whether something was measured."""
+        return key in self._known
+
     def judgement(self, key: str, measure: Callable[[], Judgement]) -> Judgement:
         """A judgement, measured unless it is known."""
         return self._found(key, measure, asdict, _judgement)

@@ -57,7 +57,7 @@ CAPACITIES: Mapping[Stage, Capacity] = {
     Stage.MEMORY_KV: Capacity(48, 12 * _MEBI),
     Stage.DECODER_STEP: Capacity(24, 96 * _MEBI),
     Stage.POSTNET: Capacity(48, 16 * _MEBI),
-    Stage.VOCODER: Capacity(48, 48 * _MEBI),
+    Stage.VOCODER: Capacity(32, 48 * _MEBI),
 }
 """What is kept of each stage, 186 MiB at most: a decoder sequence takes 2 MiB, most others 0.1."""
 

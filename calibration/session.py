@@ -13,7 +13,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import islice
@@ -99,10 +99,10 @@ class CalibrationOptions:
     recipe: Path | None = None
     adopt: bool = False
     sentences: int = 200
-    judged: int = 12
+    judged: int = 8
     threads: int = 2
     seconds: float | None = None
-    examples: int = 4
+    examples: int = 3
     fresh: bool = False
 
 
@@ -277,19 +277,11 @@ class _Session:
         judge: Judge,
     ) -> _Planned:
         options = self._options
-        with self._phase(placement.value) as progress:
-            bench = VoiceBench(
-                self._directory,
-                self._manifest,
-                Workshop(self._directory, self._manifest, self._work, recording, placement),
-                judge,
-                recording,
-                material.timed,
-                self._work,
-                judged_by=(material.judged, material.styles),
-                symbols=options.symbols,
-                threads=options.threads,
-            )
+        with (
+            self._phase(placement.value) as progress,
+            closing(self._bench(placement, recording, material, judge)) as bench,
+        ):
+            bench.begin()
             if recipe is not None:
                 groups = {stage: bench.groups(stage) for stage in Stage}
                 recipe = check_recipe(
@@ -306,12 +298,24 @@ class _Session:
                 seconds=options.seconds,
             )
             install(self._directory, placement, outcome.candidates, recipe_text(outcome.recipe))
-            return _Planned(
-                outcome,
-                _baseline(bench),
-                _half(bench, placement),
-                _examples(judge, outcome, options.examples),
-            )
+            half, examples = _half(bench, placement), _examples(judge, outcome, options.examples)
+            return _Planned(outcome, _baseline(bench), half, examples)
+
+    def _bench(
+        self, placement: Placement, recording: Recording, material: _Material, judge: Judge
+    ) -> VoiceBench:
+        return VoiceBench(
+            self._directory,
+            self._manifest,
+            Workshop(self._directory, self._manifest, self._work, recording, placement),
+            judge,
+            recording,
+            material.timed,
+            self._work,
+            judged_by=(material.judged, material.styles),
+            symbols=self._options.symbols,
+            threads=self._options.threads,
+        )
 
     def _judge(self, material: _Material) -> Judge:
         return Judge(

@@ -11,6 +11,7 @@ import importlib.metadata
 import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +30,9 @@ from .recording import Sample
 __all__ = ["Judging", "Making", "Recorded", "VoiceBench"]
 
 _PACKAGES = ("sambert-trt", "onnxruntime", "numpy", "tensorrt-rtx-cu13-libs", "pesq", "pystoi")
+_BASES = (Precision.FP16, Precision.FP32)
 _SAMPLES = 4
-_FEW = 4
+_FEW = 3
 """Sentences for a first impression."""
 _QUICK_ROUNDS, _QUICK_SECONDS = 9, 1.0
 _WHOLE_SECONDS = 20.0
@@ -103,6 +105,8 @@ class VoiceBench:
         self._symbols, self._threads = symbols, threads
         self._measured = Measurements(work / f"measurements.{workshop.placement.value}.jsonl")
         self._timed = workshop.placement is Placement.CPU
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="sambert-plans")
+        self._building = dict[str, Future[Cost]]()
         parts = (voice_digest(manifest), manifest.styles.sha256, *judged_by, *_versions())
         self._context = _digest(str(part) for part in parts)
 
@@ -136,7 +140,7 @@ class VoiceBench:
     def cost(self, candidate: Candidate, *, quick: bool = False) -> Cost:
         """See `Bench`."""
         kind = "quick" if quick and not is_plain(candidate.plan) else "full"
-        key = self._key("cost", kind, str(self._timed), {candidate.stage: candidate})
+        key = self._cost_key(candidate, kind)
         return self._measured.cost(key, lambda: self._cost(candidate, quick))
 
     def sentence_seconds(self, stage: Stage) -> float:
@@ -157,12 +161,36 @@ class VoiceBench:
         key = self._key("whole", str(self._threads), _digest(self._sentences), changed)
         return self._measured.whole_cost(key, lambda: self._whole_cost(changed))
 
+    def begin(self) -> None:
+        """Lets the plans of all stages in fp16 and fp32 be built while other things are done."""
+        if self._timed:
+            return
+        for stage, base in itertools.product(self.stages(), _BASES):
+            candidate = self.candidate(stage, StagePlan(base))
+            if not self._measured.knows(self._cost_key(candidate, "full")):
+                digest = candidate.record.file.sha256
+                self._building[digest] = self._pool.submit(self._plan_cost, candidate, False)
+
+    def close(self) -> None:
+        """Waits for a plan that is being built; forgets those that are to come."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _cost_key(self, candidate: Candidate, kind: str) -> str:
+        return self._key("cost", kind, str(self._timed), {candidate.stage: candidate})
+
+    def _plan_cost(self, candidate: Candidate, quick: bool) -> Cost:
+        from .costs import stage_cost
+
+        reference = self._directory, self._manifest.stages[candidate.stage]
+        return stage_cost(candidate, reference, (), plans=not quick)
+
     def _cost(self, candidate: Candidate, quick: bool) -> Cost:
         from .costs import stage_cost
 
         reference = self._directory, self._manifest.stages[candidate.stage]
         if not self._timed:
-            return stage_cost(candidate, reference, (), plans=not quick)
+            building = None if quick else self._building.get(candidate.record.file.sha256)
+            return building.result() if building else self._plan_cost(candidate, quick)
         samples = self._recording.samples(candidate.stage)
         if not quick and not is_plain(candidate.plan):
             return stage_cost(candidate, reference, samples)
