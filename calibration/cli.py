@@ -250,7 +250,9 @@ def _parser() -> argparse.ArgumentParser:
         help="sentences to listen to and to look at in the report (default: 3)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="make everything anew, even if nothing has changed"
+        "--force",
+        action="store_true",
+        help="make fp16 graphs anew; forget what an interrupted calibration left",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")

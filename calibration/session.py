@@ -2,7 +2,7 @@
 
     texts ─ record ─ plan for each placement ─ install ─ report
 
-What is slow (recording, ranges, measurements) is kept in VOICE/calibration/work until the end, so
+What is slow (recording, ranges, measurements) is kept in VOICE/.calibration until the end, so
 that an interrupted calibration goes on where it stopped. This is the file to read first.
 """
 

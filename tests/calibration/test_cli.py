@@ -76,16 +76,21 @@ def test_a_terminal_sees_what_is_being_done(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     assert main([voice, "--precision", "fp16", "--json"]) == 0
     shown = capsys.readouterr().err
-    assert "1/7 text_encoder" in shown
-    assert "7/7 vocoder" in shown
-    assert shown.endswith(" \r")
+    assert "0% |" in shown
+    assert "text_encoder" in shown
+    assert "vocoder" in shown
+    assert shown.endswith("\r")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere", "--precision", "fp16"], "nowhere does not exist; export a voice there with"),
-        (["voice", "--precision", "int8"], "int8 graphs cannot be made yet: ask for fp16"),
+        (["voice", "--texts", "nowhere.txt"], "nowhere.txt cannot be read"),
+        (["voice", "--recipe", "nowhere.toml"], "nowhere.toml cannot be read"),
+        (["voice", "--budget", "mcd=loud"], "mcd"),
+        (["voice", "--keep", "vocoder=w9"], "'w9' is none of float, w8, w8a8, w8a8+sums"),
+        (["voice", "--explain"], "calibrate the voice first, with: sambert-calibrate voice"),
     ],
 )
 @pytest.mark.usefixtures("voice")
@@ -100,7 +105,9 @@ def test_a_failure_is_one_sentence(
     assert len(printed.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [[], ["voice"], ["voice", "--precision", "fp64"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["voice", "--precision", "fp64"], ["voice", "--judge", "0"]]
+)
 def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
