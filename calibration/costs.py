@@ -63,7 +63,7 @@ Short pairs meet the same machine: of one vocoder against itself, pairs of 0.2 s
 
 _SAMPLES = 4
 _STEPS = 24
-_FRAMES = {Stage.VOCODER: 96}
+_FRAMES = {Stage.VOCODER: 64}
 """Sizes that show a stage's speed: a longer window of the vocoder only takes longer."""
 
 

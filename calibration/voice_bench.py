@@ -35,7 +35,7 @@ _SAMPLES = 4
 _FEW = 3
 """Sentences for a first impression."""
 _QUICK_ROUNDS, _QUICK_SECONDS = 9, 1.0
-_WHOLE_SECONDS = 20.0
+_WHOLE_SECONDS = 16.0
 
 
 _Candidates = Mapping[Stage, Candidate]
