@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from sambert_trt.engines.errors import OutputError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord
 
@@ -45,6 +46,7 @@ def install(
         OutputError: it cannot be written, or changed meanwhile; it is as it was.
     """
     with voice_update(directory) as update:
+        _check_sources(update, candidates)
         records = {
             stage: _record(update, candidate, stage) for stage, candidate in candidates.items()
         }
@@ -56,6 +58,19 @@ def install(
         manifest = replace(update.manifest, assignments=assignments)
         update.commit(manifest, _recipe(update, recipe_path(placement), recipe))
     return placement in assignments
+
+
+def _check_sources(update: VoiceUpdate, candidates: Mapping[Stage, Candidate]) -> None:
+    """Whether candidates were made of the graphs that the voice has now: recipes name them."""
+    for stage, candidate in candidates.items():
+        source, record = update.manifest.stages[stage], candidate.record
+        plain = record.graph.precision is Precision.FP32
+        same = record.file == source.file if plain else source.file.sha256[:12] in record.recipe
+        if not same:
+            raise OutputError(
+                f"{update.directory} was exported again meanwhile: its {stage.value} graph is not "
+                "the one that was calibrated; calibrate it again"
+            )
 
 
 def _record(update: VoiceUpdate, candidate: Candidate, stage: Stage) -> StageRecord:

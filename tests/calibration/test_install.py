@@ -53,9 +53,13 @@ def candidates(voice: Path, tmp_path: Path) -> dict[Stage, Candidate]:
     work = tmp_path / "candidates"
     (work / "onnx").mkdir(parents=True)
     onnx.save(model, work / INT8)
-    record = StageRecord(file_record(work, INT8), graph, source.parameters, "int8: for a test")
+    record = StageRecord(file_record(work, INT8), graph, source.parameters, made_of(source))
     plan = StagePlan(Precision.FP32, {"all": Treatment.W8A8})
     return {**found, Stage.VOCODER: Candidate(Stage.VOCODER, plan, work, record)}
+
+
+def made_of(source: StageRecord) -> str:
+    return f"int8: for a test; fp32 graph {source.file.sha256[:12]}"
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -113,6 +117,7 @@ def test_halves_that_nobody_made_are_missed(
 ) -> None:
     before, postnet = files(voice), candidates[Stage.POSTNET]
     half = replace(postnet.record, graph=replace(postnet.record.graph, precision=Precision.FP16))
+    half = replace(half, recipe=made_of(postnet.record))
     with pytest.raises(VoiceError, match="no fp16 graph of postnet"):
         install(
             voice,
@@ -143,4 +148,21 @@ def test_an_error_at_any_move_takes_all_back(
     with pytest.raises(OutputError, match="No space left on device; it is unchanged"):
         install(voice, Placement.CPU, candidates, RECIPE)
     assert count[0] == move + 1
+    assert files(voice) == before
+
+
+@pytest.mark.parametrize("stage", [Stage.VOCODER, Stage.POSTNET])
+def test_candidates_of_an_older_export_do_not_enter_the_newer_one(
+    voice: Path, candidates: dict[Stage, Candidate], stage: Stage
+) -> None:
+    manifest = manifest_from_directory(voice)
+    record = manifest.stages[stage]
+    path = voice / record.file.path
+    path.write_bytes(path.read_bytes() + b"\x42\x00")  # producer_name, empty: another file
+    newer = replace(record, file=file_record(voice, record.file.path))
+    stages = {**manifest.stages, stage: newer}
+    (voice / "voice.json").write_text(replace(manifest, stages=stages).as_json(), encoding="utf-8")
+    before = files(voice)
+    with pytest.raises(OutputError, match=f"its {stage.value} graph is not the one that was calib"):
+        install(voice, Placement.CPU, candidates, RECIPE)
     assert files(voice) == before
