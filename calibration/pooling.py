@@ -5,6 +5,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -79,7 +80,8 @@ def worst(sentences: Sequence[Figures], texts: Sequence[str]) -> dict[str, Worst
         values = _measured(name, sentences)
         if values:
             choose = min if name in BETTER_HIGH else max
-            number = choose(values, key=lambda number: values[number])
+            wrong = [number for number, value in values.items() if math.isnan(value)]
+            number = wrong[0] if wrong else choose(values, key=lambda number: values[number])
             found[name] = Worst(number, texts[number], float(values[number]))
     return found
 
@@ -91,7 +93,8 @@ def _pooled_value(
     if not values:
         return None
     if name in _LARGEST:
-        largest: float = max(values.values())
+        wrong = [value for value in values.values() if math.isnan(value)]
+        largest: float = wrong[0] if wrong else max(values.values())
         return largest
     weighted = symbols if name in _PER_SYMBOL else None
     weights = {number: weighted[number] if weighted else 1 for number in values}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from math import isnan
 
 import pytest
 
@@ -75,3 +76,12 @@ def test_one_of_each_is_asked_for(call: object) -> None:
     assert callable(call)
     with pytest.raises(InputError, match="give one for each"):
         call()
+
+
+def test_what_is_no_number_is_the_worst_and_the_largest() -> None:
+    nan = float("nan")
+    for found in ((0.1, nan, 0.9), (nan, 0.1, 0.9)):
+        sentences = [Figures(mcd=value, pesq=value, mel_max=value) for value in found]
+        for name in ("mcd", "pesq"):
+            assert isnan(worst(sentences, TEXTS)[name].value)
+        assert isnan(pooled(sentences).mel_max or 0.0)
