@@ -26,6 +26,9 @@ Choice = TypeVar("Choice", bound=Enum)
 Value = TypeVar("Value", int, float, str, dict[str, Any])
 
 _BASES = (Precision.FP32, Precision.FP16)
+_MARK = "\ufeff"
+"""What some editors put in front of a text in UTF-8."""
+
 _EXACT = 2**53
 """Whole numbers below it are floats, too."""
 
@@ -131,7 +134,8 @@ def check_recipe(
             f"{digest[:12]}: take the voice's own recipe, or say --adopt if this voice is the "
             "same configuration trained further"
         )
-    if problems := list(_problems(recipe, groups)):
+    problems = [*_problems(recipe, groups), *_base_problems(recipe, manifest)]
+    if problems:
         raise InputError(f"the recipe does not fit {manifest.name}: {'; '.join(problems)}")
     return replace(recipe, voice=digest)
 
@@ -150,6 +154,18 @@ def _problems(recipe: Recipe, groups: Mapping[Stage, Sequence[Group]]) -> Iterat
             elif treatment not in offered[name]:
                 allowed = ", ".join(t.value for t in offered[name])
                 yield f"{stage.value}/{name} takes {allowed}, not {treatment.value}"
+
+
+def _base_problems(recipe: Recipe, manifest: VoiceManifest) -> Iterator[str]:
+    """Bases that the processor cannot have; a calibration for TensorRT makes halves itself."""
+    if recipe.placement is not Placement.CPU:
+        return
+    halves = manifest.variants.get(Precision.FP16, {})
+    for stage, plan in recipe.stages.items():
+        if plan.base is Precision.FP16 and plan.treated:
+            yield f"{stage.value} has groups in int8: with them, its base has to be fp32 for cpu"
+        elif plan.base is Precision.FP16 and stage not in halves:
+            yield f"{stage.value} has no fp16 graph: make it with --precision fp16, or write fp32"
 
 
 def _plan_as_dict(plan: StagePlan) -> dict[str, Any]:
@@ -191,7 +207,7 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         import tomli as tomllib
 
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix(_MARK))
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{where} is not TOML ({error}): mend it, or calibrate without it"

@@ -196,3 +196,28 @@ def test_everything_that_does_not_fit_is_said_at_once(
         "postnet has no group 'ffn': it has none",
     ):
         assert words in str(caught.value)
+
+
+def test_a_mark_in_front_of_the_text_is_no_matter(recipe: Recipe) -> None:
+    assert recipe_from_text("\ufeff" + recipe_text(recipe), "r") == recipe
+
+
+def test_halves_that_the_processor_cannot_have_are_refused_at_once(
+    recipe: Recipe, manifest: VoiceManifest
+) -> None:
+    stages = {
+        **recipe.stages,
+        Stage.VOCODER: StagePlan(Precision.FP16, {"resblocks.0": SUMS}),
+        Stage.POSTNET: StagePlan(Precision.FP16),
+    }
+    wrong = replace(recipe, stages=stages)
+    with pytest.raises(InputError) as caught:
+        check_recipe(wrong, manifest, GROUPS, Placement.CPU)
+    assert "vocoder has groups in int8: with them, its base has to be fp32" in str(caught.value)
+    assert "postnet has no fp16 graph" in str(caught.value)
+    card = replace(wrong, placement=Placement.TENSORRT)
+    assert check_recipe(card, manifest, GROUPS, Placement.TENSORRT) == card
+    halves = {Precision.FP16: dict(manifest.stages)}
+    stages[Stage.VOCODER] = StagePlan(Precision.FP16)
+    made = replace(manifest, variants=halves)
+    assert check_recipe(replace(recipe, stages=stages), made, GROUPS, Placement.CPU)
