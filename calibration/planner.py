@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.errors import DeviceLostError, InputError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 
 from .assessment import Candidate, Goal, Judgement, Outcome
 from .bench import Bench, Depth, Progress, WholeCost, depth_of, is_plain
 from .figures import Limits
 from .recipe import Group, Recipe, StagePlan, Treatment
-from .savings import Task
+from .savings import FAILURES, Task
 from .search import Mix, Pick, frontier, largest_admitted
 from .sensitivity import StageStudy, base_used
 from .trials import Draft, Notebook
@@ -235,11 +235,18 @@ class _Planner:
 
     def _affordable(self, plan: StagePlan, stage: Stage) -> StagePlan:
         """The plan, or fp32 where it sounds worse than the limits allow or gains nothing."""
-        candidate, plain = self._bench.candidate(stage, plan), StagePlan(Precision.FP32)
-        cost = self._bench.cost(candidate)
+        plain = StagePlan(Precision.FP32)
         before = self._bench.cost(self._bench.candidate(stage, plain))
+        try:
+            candidate = self._bench.candidate(stage, plan)
+            cost, judgement = self._bench.cost(candidate), self._task.judged(candidate)
+        except DeviceLostError:
+            raise
+        except FAILURES as error:
+            refusal = f"cannot be made: {error}"
+            self._notebook.add(Draft(stage, plan, before, refusal=refusal))
+            return plain
         saving = saving_of(self._goal, cost, before, self._bench.sentence_seconds(stage))
-        judgement = self._task.judged(candidate)
         verdict = verdict_of(judgement, self._limits)
         refusal = "; ".join(verdict.violations)
         if saving.harmful:
@@ -403,11 +410,11 @@ class _Planner:
                 self._note_joint(plans, state.picks, whole, verdict)
                 if self._drop_loud(state, verdict, attempt):
                     continue
-                asked = any(plan.groups for plan in state.bases.values())
+                asked = any(plan.treated for plan in state.bases.values())
                 if not asked and self._fall_back(state):
                     continue
             cost = self._whole_cost(plans)
-            if cost is not None and cost.low > 1 and self._drop_least(state, cost):
+            if cost is not None and cost.ratio > 1 and self._drop_least(state, cost):
                 continue
             return whole, cost
         raise AssertionError("a search that drops something every time ends")
@@ -416,14 +423,22 @@ class _Planner:
         """Drops the treatments of stages that together save nothing; says whether there were."""
         dropped = set[Stage]()
         for stage in dict.fromkeys(pick.stage for pick in state.picks):
-            cost = self._bench.cost(self._bench.candidate(stage, plans[stage]))
-            saving = state.studies[stage].savings.saving(cost)
-            if not saving.proven:
+            mine = [pick for pick in state.picks if pick.stage is stage]
+            if refusal := self._refusal_together(state.studies[stage], mine, plans[stage]):
                 dropped.add(stage)
-                mine = [pick for pick in state.picks if pick.stage is stage]
-                self._notebook.refuse(mine, f"because together they save nothing ({saving.words})")
+                self._notebook.refuse(mine, refusal)
         state.picks = tuple(pick for pick in state.picks if pick.stage not in dropped)
         return bool(dropped)
+
+    def _refusal_together(self, study: StageStudy, picks: Sequence[Pick], plan: StagePlan) -> str:
+        """Why treatments of a stage are no good together, though each alone was; "": they are."""
+        try:
+            cost = self._bench.cost(self._bench.candidate(study.stage, plan))
+        except FAILURES as error:  # a plan is built only now
+            study.savings.fail(picks, plan, error)
+            return f"because together they cannot be made ({error})"
+        saving = study.savings.saving(cost)
+        return "" if saving.proven else f"because together they save nothing ({saving.words})"
 
     def _drop_loud(self, state: _State, verdict: Verdict, attempt: int) -> bool:
         """Drops what uses most of the limits that are passed; says whether there was anything."""
@@ -526,5 +541,7 @@ class _Planner:
     def _why_plain(self, stage: Stage) -> str:
         treatable = any(len(group.treatments) > 1 for group in self._bench.groups(stage))
         usual = "no treatment gains enough within the limits"
+        if self._late:
+            usual += ", of those that there was time to try"
         reason = self._reasons.get(stage, usual) if treatable else "nothing in it can be treated"
         return f"stays in fp32: {reason}"

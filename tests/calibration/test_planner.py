@@ -11,12 +11,13 @@ from fake_bench import Effect, FakeBench, Key
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sambert_trt.calibration.assessment import Goal, Outcome
+from sambert_trt.calibration.assessment import Candidate, Cost, Goal, Outcome
+from sambert_trt.calibration.bench import Depth, WholeCost
 from sambert_trt.calibration.figures import Limits
 from sambert_trt.calibration.planner import plan_voice
 from sambert_trt.calibration.recipe import Method, Recipe, StagePlan, Treatment
 from sambert_trt.calibration.recipes import recipe_from_text, recipe_text
-from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.errors import EngineError, InputError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 
 FP32, FP16 = Precision.FP32, Precision.FP16
@@ -476,6 +477,64 @@ def test_a_voice_that_becomes_slower_as_a_whole_is_left_as_it_was() -> None:
     assert treated(outcome) == {}
     (trial,) = [trial for trial in outcome.trials if trial.name == "vocoder/a"]
     assert "left out because the whole voice takes 1.39 of fp32's time with it" in trial.reason
+
+
+class Doubtful(FakeBench):
+    """The whole voice is rather slower, though noise does not rule out that it is faster."""
+
+    def whole_cost(self, candidates: Mapping[Stage, Candidate]) -> WholeCost | None:
+        found = super().whole_cost(candidates)
+        return found if found == WholeCost(1.0, 1.0, 1.0) else WholeCost(1.02, 0.97, 1.06)
+
+
+def test_a_voice_that_is_probably_slower_is_left_as_it_was() -> None:
+    outcome = planned(Doubtful({(VOCODER, "a", W8A8): Effect(mcd=0.1, saved=0.5)}))
+    assert treated(outcome) == {}
+    assert outcome.ratio == 1.0
+
+
+class Unbuildable(FakeBench):
+    """Whatever is weighed in full and is not fp32 cannot be built in one stage."""
+
+    def cost(self, candidate: Candidate, *, quick: bool = False) -> Cost:
+        wrong = candidate.stage is VOCODER and candidate.plan.precision is not FP32
+        if wrong and not quick:
+            raise EngineError("TensorRT cannot build it")
+        return super().cost(candidate, quick=quick)
+
+
+def test_what_turns_out_not_to_be_buildable_is_named_and_left() -> None:
+    effects = {
+        (VOCODER, "a", W8A8): Effect(mcd=0.01, saved=0.5, bytes=90_000),
+        (POSTNET, "d", W8A8): Effect(mcd=0.01, saved=0.3, bytes=90_000),
+    }
+    outcome = planned(Unbuildable(effects))
+    assert treated(outcome) == {"postnet/d": W8A8}
+    assert any("TensorRT cannot build it" in trial.reason for trial in outcome.trials)
+    card = planned(Unbuildable(effects), goal=SIZE, placement=Placement.TENSORRT)
+    assert plans_of(card)[VOCODER] == StagePlan(FP32)
+    assert plans_of(card)[POSTNET] == StagePlan(FP16, {"d": W8A8})
+
+
+def test_a_group_left_in_float_by_name_excuses_no_base_that_is_too_much() -> None:
+    halves = {stage: Effect(mcd=0.01, bytes=9_000) for stage in Stage}
+    bench = DeafAtFirst({(VOCODER, "a", W8): Effect(mcd=0.1)}, halves=halves, timed=False)
+    keep = {"vocoder/a": Treatment.FLOAT}
+    outcome = planned(bench, goal=SIZE, placement=Placement.TENSORRT, keep=keep)
+    assert outcome.violations == ()
+
+
+class DeafAtFirst(FakeBench):
+    """Hears how much more halves are only with all stages written, as a whole voice is."""
+
+    def mcd_of(self, plans: Mapping[Stage, StagePlan], depth: Depth = Depth.WHOLE) -> float:
+        found = super().mcd_of(plans, depth)
+        return 10 * found if len(plans) == len(Stage) and found < 0.5 else found
+
+
+def test_what_there_was_no_time_for_is_not_said_to_gain_nothing() -> None:
+    outcome = planned(FakeBench(KEPT), seconds=0, clock=lambda: 0.0)
+    assert "of those that there was time to try" in outcome.recipe.notes["vocoder"]
 
 
 def test_when_the_time_is_up_what_was_found_is_still_judged() -> None:
