@@ -190,6 +190,7 @@ class StageSavings:
         """As many groups treated at once as save most together."""
         also = (True, False) if self._task.goal is Goal.SPEED else (False,)
         levels = [self._level(treatment, harmful) for treatment in Treatment for harmful in also]
+        levels += [self._best_singles(proven=False)] if len(also) > 1 else []
         fulls = [f for picks in dict.fromkeys(levels) if picks and (f := self.weighed(picks))]
         best = max(fulls, key=lambda full: full.saving.amount, default=None)
         if best is not None and self._need_each_other(best):
@@ -201,7 +202,7 @@ class StageSavings:
             draft = Draft(self._stage, full.candidate.plan, full.cost, refusal=reason)
             self._task.notebook.add(draft)
         self._beside, self._overhead = {}, 0.0
-        picks = self._proven_singles()
+        picks = self._best_singles(proven=True)
         return self.weighed(picks) if picks else None
 
     def _level(self, most: Treatment, harmful: bool) -> tuple[Pick, ...]:
@@ -213,12 +214,14 @@ class StageSavings:
                 chosen[pick.group] = pick
         return tuple(chosen.values())
 
-    def _proven_singles(self) -> tuple[Pick, ...]:
-        """Of each group that saves something beyond doubt, the treatment that saves most."""
+    def _best_singles(self, *, proven: bool) -> tuple[Pick, ...]:
+        """Of each group, or each that saves something beyond doubt, what saves most alone."""
         best = dict[str, Pick]()
         for pick, single in self.singles.items():
             known = best.get(pick.group)
-            if single.saving.proven and (known is None or self.alone(pick) > self.alone(known)):
+            if proven and not single.saving.proven:
+                continue
+            if known is None or self.alone(pick) > self.alone(known):
                 best[pick.group] = pick
         return tuple(best.values())
 

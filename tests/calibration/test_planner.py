@@ -218,6 +218,18 @@ def test_what_is_faster_only_together_is_found() -> None:
     assert sorted(treated(tighter).values()) == [SUMS, SUMS]
 
 
+def test_each_group_with_its_own_best_is_tried_together_too() -> None:
+    effects = {
+        (VOCODER, "a", W8A8): Effect(mcd=0.01, saved=0.03),
+        (VOCODER, "a", SUMS): Effect(mcd=0.01, saved=0.1),
+        (VOCODER, "b", W8A8): Effect(mcd=0.01, saved=0.1),
+        (VOCODER, "b", SUMS): Effect(mcd=0.01, saved=0.03),
+        (VOCODER, "c", W8A8): Effect(mcd=0.01, saved=0.051),
+    }
+    outcome = planned(FakeBench(effects, overhead=0.1))
+    assert treated(outcome) == {"vocoder/a": SUMS, "vocoder/b": W8A8, "vocoder/c": W8A8}
+
+
 def test_together_but_without_those_that_do_harm() -> None:
     effects = {(VOCODER, name, SUMS): Effect(mcd=0.01, saved=0.2) for name in "abc"}
     effects[VOCODER, "d", SUMS] = Effect(mcd=0.01, saved=-0.1)
