@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lacking = f"{error.name} is not installed" if error.name else str(error)
         return _fail(f"{lacking}; install it with: pip install 'sambert-trt[calibrate]'", 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; the voice is as it was, and the same command goes on", 130)
+        return _fail("interrupted; the voice is whole, and the same command goes on", 130)
+    except BrokenPipeError:  # whoever read has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -101,6 +105,7 @@ def _options(options: argparse.Namespace) -> CalibrationOptions:
     from .limits import limits_from_text
     from .session import CalibrationOptions
 
+    _check_combined(options)
     placements = dict.fromkeys(map(Placement, options.target or [p.value for p in Placement]))
     return CalibrationOptions(
         placements=tuple(placements),
@@ -118,6 +123,18 @@ def _options(options: argparse.Namespace) -> CalibrationOptions:
         examples=options.examples,
         fresh=options.force,
     )
+
+
+def _check_combined(options: argparse.Namespace) -> None:
+    """Refuses what would be ignored."""
+    if options.symbols and not options.texts:
+        raise InputError("--symbols says what --texts FILE holds: name the file, too")
+    if options.adopt and not options.recipe:
+        raise InputError("--adopt takes the recipe of another voice: name it with --recipe FILE")
+    if options.keep and options.recipe:
+        raise InputError("a recipe is followed to the letter: write what to keep into the recipe")
+    if options.seconds is not None and not 0 <= options.seconds < math.inf:
+        raise InputError(f"--seconds {options.seconds}: needs a number from 0 on")
 
 
 def _kept(text: str) -> tuple[str, Treatment | None]:

@@ -38,7 +38,7 @@ from .limits import LIMITS, unmeasured
 from .mel_figures import DB_PER_UNIT
 from .planner import plan_voice
 from .recipe import Recipe, StagePlan, Treatment
-from .recipes import check_recipe, recipe_from_text, recipe_text
+from .recipes import check_recipe, recipe_from_text, recipe_text, voice_digest
 from .recogniser import find_recogniser
 from .recorder import record
 from .recording import Recording
@@ -249,7 +249,9 @@ class _Session:
         try:
             recipe = recipe_from_text(path.read_text(encoding="utf-8"), str(path))
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the recipe {path} cannot be read ({error})") from error
+            raise InputError(
+                f"the recipe {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+            ) from error
         if recipe.placement not in self._options.placements:
             raise InputError(
                 f"{path} is a recipe for {recipe.placement.value}: add --target "
@@ -258,10 +260,12 @@ class _Session:
         return {recipe.placement: recipe}
 
     def _recorded(self, material: _Material, progress: Progress) -> Recording:
+        parts = (voice_digest(self._manifest), self._manifest.styles.sha256, material.digest)
+        name = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]
         return record(
             self._directory,
             material.recorded,
-            self._work / f"recording-{material.digest}",
+            self._work / f"recording-{name}",
             symbols=self._options.symbols,
             styles=material.styles,
             threads=self._options.threads,
@@ -368,8 +372,8 @@ def _work_folder(directory: Path, *, fresh: bool) -> Iterator[Path]:
         raise
     except OSError as error:
         raise OutputError(
-            f"calibrating {directory} failed: {error.strerror or error}; what was measured is kept "
-            "in it, and the same command goes on"
+            f"calibrating {directory} failed: {error.strerror or error}; the voice is whole, and "
+            "the same command goes on where it stopped"
         ) from error
 
 
@@ -462,6 +466,7 @@ def _unmeasured(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 _REASONS = {
+    "stoi": "the package pystoi is not installed: pip install 'sambert-trt[calibrate]'",
     "pesq": "the package pesq is not installed: pip install 'sambert-trt[pesq]'",
     "syllable_errors": "no offline recogniser is installed",
 }

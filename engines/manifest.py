@@ -120,13 +120,14 @@ class VoiceManifest:
         if precision is Precision.INT8:
             stages = self.assignments.get(placement, {})
             where, command = f" for {placement.value}", f"--target {placement.value}"
+            hint = ", and if that kept none: sambert-calibrate VOICE --explain"
         else:
             stages = self.variants.get(precision, {})
-            where, command = "", f"--precision {precision.value}"
+            where, command, hint = "", f"--precision {precision.value}", ""
         if stage not in stages:
             raise VoiceError(
                 f"the voice {self.name} has no {precision.value} graph of {stage.value}{where}; "
-                f"make it with: sambert-calibrate VOICE {command}"
+                f"make it with: sambert-calibrate VOICE {command}{hint}"
             )
         return stages[stage]
 

@@ -87,7 +87,9 @@ def tracked_files() -> list[str]:
     )
     if listing.returncode != 0:
         raise SetupError(f"git ls-files failed in {ROOT}: {listing.stderr.strip()}")
-    return [path for path in listing.stdout.splitlines() if path.endswith((".py", ".typed", ".txt"))]
+    return [
+        path for path in listing.stdout.splitlines() if path.endswith((".py", ".typed", ".txt"))
+    ]
 
 
 def make_bare_environment(wheel: Path) -> None:

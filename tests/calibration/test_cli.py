@@ -89,6 +89,10 @@ def test_a_terminal_sees_what_is_being_done(
         (["voice", "--texts", "nowhere.txt"], "nowhere.txt cannot be read"),
         (["voice", "--recipe", "nowhere.toml"], "nowhere.toml cannot be read"),
         (["voice", "--budget", "mcd=loud"], "mcd"),
+        (["voice", "--symbols"], "name the file, too"),
+        (["voice", "--adopt"], "name it with --recipe FILE"),
+        (["voice", "--recipe", "r.toml", "--keep", "vocoder"], "into the recipe"),
+        (["voice", "--seconds", "nan"], "needs a number from 0 on"),
         (["voice", "--keep", "vocoder=w9"], "'w9' is none of float, w8, w8a8, w8a8+sums"),
         (["voice", "--explain"], "calibrate the voice first, with: sambert-calibrate voice"),
     ],
@@ -137,7 +141,7 @@ def test_ctrl_c(
 
     monkeypatch.setattr(half, "half_graph", interrupted)
     assert main([voice, "--precision", "fp16"]) == 130
-    assert "interrupted; the voice is as it was" in capsys.readouterr().err
+    assert "interrupted; the voice is whole" in capsys.readouterr().err
     assert manifest_from_directory(Path(voice)).variants == {}
 
 
