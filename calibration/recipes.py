@@ -207,11 +207,12 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         import tomli as tomllib
 
     try:
-        return tomllib.loads(text.removeprefix(_MARK))
+        data: dict[str, Any] = tomllib.loads(text.removeprefix(_MARK))
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{where} is not TOML ({error}): mend it, or calibrate without it"
         ) from error
+    return data
 
 
 class _Table:
