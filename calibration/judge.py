@@ -9,6 +9,7 @@ May import onnx and the runtime; no torch, no exporter.
 from __future__ import annotations
 
 import io
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +52,11 @@ __all__ = ["CandidateBackend", "Judge", "Rendering"]
 Candidates = Mapping[Stage, Candidate]
 Wave = NDArray[np.float32]
 
+_LOG = logging.getLogger(__name__)
+
 _SEED = 0
+_SILENT = 1e-4
+"""Of full scale: 80 dB below it."""
 _LONGER = 2.0
 """A rendering that lasts so many times longer, or shorter, has lost its durations."""
 
@@ -294,6 +299,11 @@ class Judge:
                 raise VoiceError(
                     f"{self._directory} speaks {sentence.text!r} as NaN in fp32: there is nothing "
                     "to compare with; export the voice again from an intact checkpoint"
+                )
+            if np.abs(reference.wave).max(initial=0.0) < _SILENT:
+                _LOG.warning(
+                    "%r is silent in fp32: nothing can be heard of what a candidate does to it",
+                    sentence.text[:40],
                 )
             return replace(reference, misheard=self._misheard(sentence, reference.wave))
 

@@ -383,7 +383,14 @@ def _material(directory: Path, manifest: VoiceManifest, options: CalibrationOpti
     symbols_of = _units if options.symbols else None
     count = min(options.judged, max(1, len(texts) // 3))
     judged = spread(texts, count, 1, symbols_of)
-    others = [text for text in texts if text not in judged] or list(texts)
+    others = [text for text in texts if text not in judged]
+    if not others:
+        _LOG.warning(
+            "%d of the texts are both recorded and judged by: what is heard of them says little of "
+            "others; give 20 or more",
+            len(judged),
+        )
+        others = list(texts)
     sentences = _sentences(directory, manifest, judged, symbols=options.symbols)
     return _Material(
         recorded=spread(others, options.sentences, 0, symbols_of),

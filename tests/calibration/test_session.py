@@ -179,6 +179,17 @@ def test_texts_that_cannot_be_used(
     assert "20" in caplog.text
 
 
+def test_a_single_text_is_recorded_and_judged_by(
+    voice: Path, options: CalibrationOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert options.texts is not None
+    options.texts.write_text("今天天气好。", encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        found = session._material(voice, manifest_from_directory(voice), options)
+    assert (len(found.recorded), len(found.judged)) == (1, 1)
+    assert "both recorded and judged by" in caplog.text
+
+
 def test_a_recipe_of_another_voice(
     voice: Path, options: CalibrationOptions, tiny_voice: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -200,25 +211,32 @@ def test_a_nan_in_the_checkpoint_is_named(voice: Path, options: CalibrationOptio
     assert content(voice) == before
 
 
-def spoil(directory: Path, stage: Stage) -> None:
-    """Puts a NaN into a stage's largest weight, as a diverged training does."""
+def spoil(directory: Path, stage: Stage, value: float = np.nan) -> None:
+    """Puts a value into all of a stage's weights: NaN, as a diverged training does, or nothing."""
     manifest = manifest_from_directory(directory)
     record = manifest.stages[stage]
     path = directory / record.file.path
     model = onnx.load(path)
-    weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
-    values = onnx.numpy_helper.to_array(weight).copy()
-    values.flat[0] = np.nan
-    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    for weight in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype == np.float32 and values.size > 1:
+            weight.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, value), weight.name))
     onnx.save(model, path)
-    changed: VoiceManifest = replace(
-        manifest,
-        stages={
-            **manifest.stages,
-            stage: replace(record, file=file_record(directory, record.file.path)),
-        },
-    )
+    spoilt = replace(record, file=file_record(directory, record.file.path))
+    changed: VoiceManifest = replace(manifest, stages={**manifest.stages, stage: spoilt})
     (directory / MANIFEST).write_text(changed.as_json(), encoding="utf-8")
+
+
+def test_a_voice_that_is_silent_in_fp32_is_told(
+    voice: Path, options: CalibrationOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(voice, Stage.VOCODER, 0.0)
+    material = session._material(voice, manifest_from_directory(voice), options)
+    with (
+        caplog.at_level(logging.WARNING),
+        session.Judge(voice, material.judged, threads=1, db_per_unit=12.0),
+    ):
+        assert caplog.text.count("is silent in fp32") == 2
 
 
 def test_two_at_once(voice: Path, options: CalibrationOptions, monkeypatch: Any) -> None:  # noqa: ANN401
