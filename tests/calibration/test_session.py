@@ -219,7 +219,7 @@ def spoil(directory: Path, stage: Stage, value: float = np.nan) -> None:
     model = onnx.load(path)
     for weight in model.graph.initializer:
         values = onnx.numpy_helper.to_array(weight)
-        if values.dtype == np.float32 and values.size > 1:
+        if values.dtype == np.float32 and values.ndim:
             weight.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, value), weight.name))
     onnx.save(model, path)
     spoilt = replace(record, file=file_record(directory, record.file.path))
