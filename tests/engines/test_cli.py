@@ -113,7 +113,7 @@ def test_every_option_reaches_the_builder(
         (["--axis", "steps=0:2:3"], "needs 0 < LEAST <= USUAL <= MOST"),
         (["--axis", "stps=1:2:3"], "no axis stps here"),
         (["--target", "toaster"], "the target 'toaster' is no card known here"),
-        (["--precision", "int8"], "sambert-calibrate VOICE --precision int8"),
+        (["--precision", "int8"], "sambert-calibrate VOICE --target tensorrt"),
     ],
 )
 def test_one_sentence_and_status_1(
