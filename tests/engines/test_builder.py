@@ -230,7 +230,11 @@ def test_the_workspace_that_is_named_is_the_least(
         ({"axes": {"steps": AxisRange(1, 2, 9999)}}, InputError, "takes 1 to 1024"),
         ({"flavour": Flavour.LEAN}, InputError, "--flavour tensorrt --lean"),
         ({"flavour": Flavour.RTX, "lean": True}, InputError, "not of TensorRT for RTX"),
-        ({"precisions": (Precision.INT8,)}, VoiceError, "sambert-calibrate VOICE --target tensorrt"),
+        (
+            {"precisions": (Precision.INT8,)},
+            VoiceError,
+            "sambert-calibrate VOICE --target tensorrt",
+        ),
     ],
 )
 def test_what_cannot_be_built_is_refused_at_once(
