@@ -1,4 +1,5 @@
-"""Graphs of a voice in other precisions than fp32, made from its fp32 graphs and checked.
+"""Graphs of a voice in fp16 and int8, made from its fp32 graphs, judged by sound and by cost.
 
-`variants.write_variants` writes them into a voice directory; `half.half_graph` converts one graph.
+Start with `session.calibrate`: texts, recording, planning, installing, report. `variants` writes
+fp16 graphs alone, `half` and `int8` convert one graph, `planner` decides what is kept.
 """

@@ -9,14 +9,12 @@ that an interrupted calibration goes on where it stopped. This is the file to re
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from itertools import islice
 from pathlib import Path
 
 from sambert_trt.engines.errors import InputError, OutputError, SambertError
@@ -24,10 +22,6 @@ from sambert_trt.engines.graphs import Placement, Precision, Stage
 from sambert_trt.engines.locks import locked
 from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
-from sambert_trt.runtime.styles import Style
-from sambert_trt.runtime.text.sentence import Sentence
-from sambert_trt.runtime.text.symbols import fields_from_units, sentences_from_symbol_text
-from sambert_trt.runtime.voice import open_voice
 
 from .assessment import Cost, Goal, Outcome
 from .bench import Depth
@@ -35,6 +29,7 @@ from .figures import Limits
 from .install import install, recipe_path
 from .judge import Judge
 from .limits import LIMITS, unmeasured
+from .material import Material, divided_texts
 from .mel_figures import DB_PER_UNIT
 from .planner import plan_voice
 from .recipe import Recipe, StagePlan, Treatment
@@ -54,21 +49,17 @@ from .report import (
     verdict_sentences,
     write_report,
 )
-from .texts import calibration_texts, spread, styles
 from .variants import write_variants
 from .voice_bench import VoiceBench
 from .workshop import Workshop
 
 __all__ = ["GOALS", "CalibrationOptions", "Progress", "calibrate", "report_of", "summary_text"]
 
-_LOG = logging.getLogger(__name__)
-
 GOALS: Mapping[Placement, Goal] = {Placement.CPU: Goal.SPEED, Placement.TENSORRT: Goal.SIZE}
 """What is sought where nobody says: a card's speed cannot be measured without the card."""
 
 _REPORT, _WORK, _LOCK = "calibration", ".calibration", ".calibration.lock"
 _LOCK_SECONDS = 5.0
-_TIMED = 4
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and which fraction of it is done."""
@@ -104,23 +95,6 @@ class CalibrationOptions:
     seconds: float | None = None
     examples: int = 3
     fresh: bool = False
-
-
-@dataclass(frozen=True)
-class _Material:
-    """What a voice is calibrated with: texts to record, sentences to judge by."""
-
-    recorded: tuple[str, ...]
-    timed: tuple[str, ...]
-    judged: tuple[Sentence, ...]
-    styles: tuple[Style, ...]
-    source: str
-
-    @property
-    def digest(self) -> str:
-        """Of what is recorded: other texts make another recording."""
-        text = repr((self.recorded, self.styles))
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -223,12 +197,19 @@ class _Session:
 
     def run(self) -> Report:
         """All of it; the voice has its graphs at the end."""
-        recipes = self._recipes()
+        options, recipes = self._options, self._recipes()
         with self._phase("texts"):
-            material = _material(self._directory, self._manifest, self._options)
+            material = divided_texts(
+                self._directory,
+                self._manifest,
+                options.texts,
+                symbols=options.symbols,
+                recorded=options.sentences,
+                judged=options.judged,
+            )
         with self._phase("recording") as progress:
             recording = self._recorded(material, progress)
-        if Placement.TENSORRT in self._options.placements:
+        if Placement.TENSORRT in options.placements:
             with self._phase("half precision") as progress:
                 write_variants(
                     self._directory,
@@ -238,7 +219,7 @@ class _Session:
         with self._judge(material) as judge:
             planned = [
                 self._planned(placement, recipes.get(placement), recording, material, judge)
-                for placement in self._options.placements
+                for placement in options.placements
             ]
         return self._report(material, recording, planned)
 
@@ -259,7 +240,7 @@ class _Session:
             )
         return {recipe.placement: recipe}
 
-    def _recorded(self, material: _Material, progress: Progress) -> Recording:
+    def _recorded(self, material: Material, progress: Progress) -> Recording:
         parts = (voice_digest(self._manifest), self._manifest.styles.sha256, material.digest)
         name = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]
         return record(
@@ -277,7 +258,7 @@ class _Session:
         placement: Placement,
         recipe: Recipe | None,
         recording: Recording,
-        material: _Material,
+        material: Material,
         judge: Judge,
     ) -> _Planned:
         options = self._options
@@ -306,7 +287,7 @@ class _Session:
             return _Planned(outcome, _baseline(bench), half, examples)
 
     def _bench(
-        self, placement: Placement, recording: Recording, material: _Material, judge: Judge
+        self, placement: Placement, recording: Recording, material: Material, judge: Judge
     ) -> VoiceBench:
         return VoiceBench(
             self._directory,
@@ -321,7 +302,7 @@ class _Session:
             threads=self._options.threads,
         )
 
-    def _judge(self, material: _Material) -> Judge:
+    def _judge(self, material: Material) -> Judge:
         return Judge(
             self._directory,
             material.judged,
@@ -332,7 +313,7 @@ class _Session:
         )
 
     def _report(
-        self, material: _Material, recording: Recording, planned: Sequence[_Planned]
+        self, material: Material, recording: Recording, planned: Sequence[_Planned]
     ) -> Report:
         outcomes = tuple(each.outcome for each in planned)
         return Report(
@@ -375,58 +356,6 @@ def _work_folder(directory: Path, *, fresh: bool) -> Iterator[Path]:
             f"calibrating {directory} failed: {error.strerror or error}; the voice is whole, and "
             "the same command goes on where it stopped"
         ) from error
-
-
-def _material(directory: Path, manifest: VoiceManifest, options: CalibrationOptions) -> _Material:
-    """The texts, divided: nothing is judged by what its ranges come from."""
-    texts = calibration_texts(options.texts)
-    symbols_of = _units if options.symbols else None
-    count = min(options.judged, max(1, len(texts) // 3))
-    judged = spread(texts, count, 1, symbols_of)
-    others = [text for text in texts if text not in judged]
-    if not others:
-        _LOG.warning(
-            "%d of the texts are both recorded and judged by: what is heard of them says little of "
-            "others; give 20 or more",
-            len(judged),
-        )
-        others = list(texts)
-    sentences = _sentences(directory, manifest, judged, symbols=options.symbols)
-    return _Material(
-        recorded=spread(others, options.sentences, 0, symbols_of),
-        timed=judged[:_TIMED],
-        judged=sentences,
-        styles=styles(manifest),
-        source=str(options.texts or "the project's own Mandarin sentences"),
-    )
-
-
-def _units(line: str) -> frozenset[Hashable]:
-    return frozenset(line.split())
-
-
-def _sentences(
-    directory: Path, manifest: VoiceManifest, texts: Sequence[str], *, symbols: bool
-) -> tuple[Sentence, ...]:
-    """What a voice makes of texts; of one that is several sentences, the first."""
-    with open_voice(directory, threads=1) as voice:
-        fields = fields_from_units(manifest.units)
-
-        def first(text: str) -> Sequence[Sentence]:
-            read = sentences_from_symbol_text(text, fields) if symbols else voice.sentences(text)
-            try:
-                return tuple(islice(read, 1))
-            except InputError as error:
-                _LOG.warning("%r is not judged by: %s", text[:40], error)
-                return ()
-
-        found = [sentence for text in texts for sentence in first(text)]
-    if not found:
-        raise InputError(
-            "the voice reads none of the texts that it would be judged by: give others with "
-            "--texts, or symbol lines with --texts and --symbols"
-        )
-    return tuple(found)
 
 
 def _baseline(bench: VoiceBench) -> dict[Stage, Cost]:

@@ -22,10 +22,11 @@ from sambert_trt.runtime.voice import open_voice
 onnx = pytest.importorskip("onnx", reason="graphs are written with onnx")
 pytest.importorskip("onnxruntime", reason="graphs are judged with ONNX Runtime")
 
-from sambert_trt.calibration import costs, session  # noqa: E402
+from sambert_trt.calibration import costs, session, texts  # noqa: E402
 from sambert_trt.calibration.cli import main  # noqa: E402
 from sambert_trt.calibration.figures import Limits  # noqa: E402
 from sambert_trt.calibration.install import recipe_path  # noqa: E402
+from sambert_trt.calibration.material import Material, divided_texts  # noqa: E402
 from sambert_trt.calibration.recipe import Treatment  # noqa: E402
 from sambert_trt.calibration.session import CalibrationOptions, calibrate, report_of  # noqa: E402
 
@@ -67,6 +68,14 @@ def options(tmp_path: Path) -> CalibrationOptions:
         judged=2,
         seconds=0.0,
         examples=0,
+    )
+
+
+def material_of(directory: Path, options: CalibrationOptions) -> Material:
+    """The texts of a calibration as a voice reads them."""
+    manifest = manifest_from_directory(directory)
+    return divided_texts(
+        directory, manifest, options.texts, symbols=False, recorded=200, judged=options.judged
     )
 
 
@@ -175,7 +184,7 @@ def test_texts_that_cannot_be_used(
         calibrate(voice, replace(options, texts=latin))
     assert content(voice) == before
     with caplog.at_level(logging.WARNING):
-        session.calibration_texts(options.texts)
+        texts.calibration_texts(options.texts)
     assert "20" in caplog.text
 
 
@@ -185,7 +194,7 @@ def test_a_single_text_is_recorded_and_judged_by(
     assert options.texts is not None
     options.texts.write_text("今天天气好。", encoding="utf-8")
     with caplog.at_level(logging.WARNING):
-        found = session._material(voice, manifest_from_directory(voice), options)
+        found = material_of(voice, options)
     assert (len(found.recorded), len(found.judged)) == (1, 1)
     assert "both recorded and judged by" in caplog.text
 
@@ -231,7 +240,7 @@ def test_a_voice_that_is_silent_in_fp32_is_told(
     voice: Path, options: CalibrationOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
     spoil(voice, Stage.VOCODER, 0.0)
-    material = session._material(voice, manifest_from_directory(voice), options)
+    material = material_of(voice, options)
     with (
         caplog.at_level(logging.WARNING),
         session.Judge(voice, material.judged, threads=1, db_per_unit=12.0),
