@@ -8,7 +8,6 @@ May import onnx and the runtime; no torch, no exporter.
 
 from __future__ import annotations
 
-import io
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +26,7 @@ from sambert_trt.engines.graphs import Placement, Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import checked_bytes, file_record, manifest_from_directory
 from sambert_trt.runtime.backend import Backend, Session
-from sambert_trt.runtime.checks import check_voice
+from sambert_trt.runtime.checks import checked_tables
 from sambert_trt.runtime.length import LengthPlan
 from sambert_trt.runtime.memory import MemoryReport
 from sambert_trt.runtime.onnx_backend import OnnxBackend
@@ -213,7 +212,7 @@ class Judge:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sambert-judge")
             stack.callback(self._pool.shutdown, cancel_futures=True)
             self._manifest = manifest_from_directory(self._directory)
-            self._tables = _tables(self._directory, self._manifest)
+            self._tables = checked_tables(self._directory, self._manifest)
             self._backend = OnnxBackend()
             stack.callback(self._backend.close)
             self._sessions = dict[Stage, Session]()
@@ -516,12 +515,3 @@ def _length_damage(reference: LengthPlan, candidate: LengthPlan) -> str:
     if 1 / _LONGER < ratio < _LONGER:
         return ""
     return f"collapsed: {candidate.frames} frames, {reference.frames} in fp32"
-
-
-def _tables(directory: Path, manifest: VoiceManifest) -> dict[str, NDArray[np.float32]]:
-    """The arrays of styles.npz."""
-    content = checked_bytes(directory, manifest.styles)
-    with np.load(io.BytesIO(content), allow_pickle=False) as file:
-        tables = {name: np.ascontiguousarray(file[name], np.float32) for name in file.files}
-    check_voice(directory, manifest, tables)
-    return tables

@@ -5,6 +5,8 @@ Numpy only.
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from numpy.typing import NDArray
 from sambert_trt.engines.errors import VoiceError
 from sambert_trt.engines.graphs import GraphSpec, Stage
 from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.voice import checked_bytes
 
-__all__ = ["check_voice"]
+__all__ = ["check_voice", "checked_tables"]
 
 _SIZES = (
     "sample_rate",
@@ -30,6 +33,23 @@ _SIZES = (
     "decoder_heads",
     "decoder_head_width",
 )
+
+
+def checked_tables(directory: Path, manifest: VoiceManifest) -> dict[str, NDArray[np.float32]]:
+    """The arrays of styles.npz, which fit the manifest and its graphs.
+
+    Raises:
+        VoiceError: the file is missing or cannot be read, or something contradicts something.
+        IntegrityError: it is not the one the manifest names.
+    """
+    content = checked_bytes(directory, manifest.styles)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            tables = {name: np.ascontiguousarray(file[name], np.float32) for name in file.files}
+    except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise VoiceError(f"{directory}/styles.npz cannot be read: {error}") from error
+    check_voice(directory, manifest, tables)
+    return tables
 
 
 def check_voice(

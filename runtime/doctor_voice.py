@@ -5,7 +5,6 @@ Numpy is imported where the tables of a voice are read. Nothing here raises.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -130,13 +129,9 @@ def voice_facts(directory: Path, machine: MachineFacts) -> VoiceFacts:
 
 
 def _check_contents(directory: Path, manifest: VoiceManifest) -> None:
-    import numpy as np
+    from .checks import checked_tables
 
-    from .checks import check_voice
-
-    content = io.BytesIO(checked_bytes(directory, manifest.styles))
-    with np.load(content, allow_pickle=False) as arrays:
-        check_voice(directory, manifest, {name: arrays[name] for name in arrays.files})
+    checked_tables(directory, manifest)
 
 
 def _precisions(manifest: VoiceManifest) -> dict[str, tuple[str, ...]]:

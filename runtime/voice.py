@@ -5,9 +5,7 @@ Numpy and one backend.
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -23,11 +21,11 @@ from numpy.typing import NDArray
 from sambert_trt.engines.errors import InputError, VoiceError
 from sambert_trt.engines.graphs import Precision, Stage
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
-from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
+from sambert_trt.engines.voice import manifest_from_directory
 
 from .audio import Audio, AudioChunk
 from .backend import Backend, Session
-from .checks import check_voice
+from .checks import checked_tables
 from .clock import Stopwatch
 from .ids import Ids, sentence_from_ids
 from .memory import MemoryReport
@@ -117,8 +115,7 @@ class Voice:
     ) -> None:
         self._directory, self._manifest, self._threads = directory, manifest, threads
         self._backend = backend
-        styles = _arrays_from_npz(checked_bytes(directory, manifest.styles), directory)
-        check_voice(directory, manifest, styles)
+        styles = checked_tables(directory, manifest)
         records = {stage: manifest.record(stage, precision, backend.placement) for stage in Stage}
         self._slots, self._closed = BoundedSemaphore(threads), False
         pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="sambert-tts-open")
@@ -376,11 +373,3 @@ def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:
     frontend = MandarinFrontend(manifest.units, manifest.language)
     next(frontend.sentences("好"), None)
     return frontend
-
-
-def _arrays_from_npz(content: bytes, directory: Path) -> Mapping[str, NDArray[np.float32]]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: np.ascontiguousarray(file[name], np.float32) for name in file.files}
-    except (ValueError, OSError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise VoiceError(f"{directory}/styles.npz cannot be read: {error}") from error
