@@ -5,7 +5,7 @@ Types only; no imports beyond the contracts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -51,6 +51,9 @@ class Bench(Protocol):
 
     def groups(self, stage: Stage) -> tuple[Group, ...]:
         """What can be treated in a stage."""
+
+    def prepare(self, tasks: Iterable[tuple[Stage, StagePlan]]) -> None:
+        """Says which candidates will be asked for, most probably: they may be made meanwhile."""
 
     def candidate(self, stage: Stage, plan: StagePlan) -> Candidate:
         """The graph that a plan gives.

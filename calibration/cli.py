@@ -113,7 +113,7 @@ def _options(options: argparse.Namespace) -> CalibrationOptions:
         symbols=options.symbols,
         goal=Goal(options.goal) if options.goal else None,
         limits=limits_from_text(options.budget),
-        keep=dict(map(_kept, options.keep)),
+        keep=_keep(options.keep),
         recipe=Path(options.recipe) if options.recipe else None,
         adopt=options.adopt,
         sentences=options.sentences,
@@ -135,6 +135,15 @@ def _check_combined(options: argparse.Namespace) -> None:
         raise InputError("a recipe is followed to the letter: write what to keep into the recipe")
     if options.seconds is not None and not 0 <= options.seconds < math.inf:
         raise InputError(f"--seconds {options.seconds}: needs a number from 0 on")
+
+
+def _keep(texts: Sequence[str]) -> dict[str, Treatment | None]:
+    found = dict[str, Treatment | None]()
+    for text in texts:
+        name, treatment = _kept(text)
+        if found.setdefault(name, treatment) is not treatment:
+            raise InputError(f"--keep {text}: {name} is kept otherwise already; name it once")
+    return found
 
 
 def _kept(text: str) -> tuple[str, Treatment | None]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -344,10 +344,19 @@ class Judge:
                 except InputError as error:
                     return Figures(broken=str(error))
 
-            found = tuple(self._pool.map(judged, references))
+            found = self._each(judged, references)
         counts = [len(reference.sentence.symbols) for reference in references]
         texts = [reference.sentence.text for reference in references]
         return Judgement(pooled(found, counts), worst(found, texts), found)
+
+    def _each(
+        self, judged: Callable[[_Reference], Figures], references: Sequence[_Reference]
+    ) -> tuple[Figures, ...]:
+        """Figures in the order of sentences; the longest are begun with, so that all end soon."""
+        longest = sorted(references, key=lambda reference: -len(reference.wave))
+        found = {reference.number: self._pool.submit(judged, reference) for reference in longest}
+        wait(found.values())
+        return tuple(found[reference.number].result() for reference in references)
 
     def _mel_figures(self, candidate: _CandidateVoice, reference: _Reference) -> Figures:
         front = candidate.front(reference)

@@ -34,7 +34,8 @@ class Material:
     Attributes:
         recorded: texts, or symbol lines, that ranges come from; `styles` are taken in turn.
         timed: those the whole voice is timed with.
-        judged: the sentences it is judged by.
+        judged: the sentences it is judged by; the first are neither the longest nor the shortest,
+            because a few of them have to do for a first impression.
         source: where the texts come from, in words.
     """
 
@@ -87,10 +88,17 @@ def divided_texts(
     return Material(
         recorded=spread(others, recorded, 0, symbols_of),
         timed=heard[:_TIMED],
-        judged=sentences,
+        judged=_middle_first(sentences),
         styles=styles(manifest),
         source=str(path or "the project's own Mandarin sentences"),
     )
+
+
+def _middle_first(sentences: Sequence[Sentence]) -> tuple[Sentence, ...]:
+    """Sentences by how far from the middle their length is."""
+    ordered = sorted(sentences, key=lambda sentence: len(sentence.symbols))
+    middle = len(ordered) // 2
+    return tuple(ordered[n] for n in sorted(range(len(ordered)), key=lambda n: abs(n - middle)))
 
 
 def _units(line: str) -> frozenset[Hashable]:

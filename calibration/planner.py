@@ -15,20 +15,21 @@ from dataclasses import dataclass, field, replace
 from sambert_trt.engines.errors import DeviceLostError, InputError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 
-from .assessment import Candidate, Goal, Judgement, Outcome
+from .assessment import Candidate, Cost, Goal, Judgement, Outcome
 from .bench import Bench, Depth, Progress, WholeCost, depth_of, is_plain
 from .figures import Limits
 from .recipe import Group, Recipe, StagePlan, Treatment
-from .savings import FAILURES, Task
+from .savings import FAILURES, Task, singles
 from .search import Mix, Pick, frontier, largest_admitted
 from .sensitivity import StageStudy, base_used
 from .trials import Draft, Notebook
 from .verdicts import FASTER, Verdict, saving_of, share, verdict_of
 
-__all__ = ["kept_treatments", "plan_voice"]
+__all__ = ["Groups", "kept_treatments", "plan_voice"]
 
 Plans = dict[Stage, StagePlan]
 Keep = Mapping[str, Treatment | None]
+Groups = Mapping[Stage, Sequence[Group]]
 
 _BASES = {Placement.CPU: Precision.FP32, Placement.TENSORRT: Precision.FP16}
 _FILL = 4
@@ -73,11 +74,15 @@ def plan_voice(
     planner = _Planner(bench, placement, goal, limits, progress, seconds, clock)
     if recipe is not None:
         return planner.followed(recipe)
-    return planner.searched(kept_treatments(bench, keep or {}), bases or {})
+    groups = {stage: bench.groups(stage) for stage in bench.stages()}
+    return planner.searched(kept_treatments(groups, keep or {}), bases or {})
 
 
-def kept_treatments(bench: Bench, keep: Keep) -> dict[Stage, dict[str, Treatment]]:
+def kept_treatments(groups: Groups, keep: Keep) -> dict[Stage, dict[str, Treatment]]:
     """What `keep` names, by stage and group.
+
+    Args:
+        groups: what each stage of the voice offers.
 
     Raises:
         InputError: a stage, group or treatment that there is not.
@@ -85,14 +90,15 @@ def kept_treatments(bench: Bench, keep: Keep) -> dict[Stage, dict[str, Treatment
     found = dict[Stage, dict[str, Treatment]]()
     for name, treatment in keep.items():
         stage_name, _, group_name = name.partition("/")
-        stage = next((stage for stage in bench.stages() if stage.value == stage_name), None)
+        stage = next((stage for stage in groups if stage.value == stage_name), None)
         if stage is None:
-            known = ", ".join(stage.value for stage in bench.stages())
+            known = ", ".join(stage.value for stage in groups)
             raise InputError(f"nothing can be kept in {stage_name!r}; the stages are: {known}")
-        groups = [g for g in bench.groups(stage) if group_name in ("", g.name)]
-        chosen = {g.name: t for g in groups if (t := _offered(g, treatment)) is not None}
+        named = [group for group in groups[stage] if group_name in ("", group.name)]
+        chosen = {g.name: t for g in named if (t := _offered(g, treatment)) is not None}
         if not chosen:
-            raise InputError(f"{_cannot_keep(name, treatment)}; there is: {_offers(bench, stage)}")
+            offers = _offers(stage, groups[stage])
+            raise InputError(f"{_cannot_keep(name, treatment)}; there is: {offers}")
         found[stage] = {**found.get(stage, {}), **chosen}
     return found
 
@@ -107,10 +113,10 @@ def _cannot_keep(name: str, treatment: Treatment | None) -> str:
     return f"{name} cannot be kept" + (f" in {treatment.value}" if treatment else "")
 
 
-def _offers(bench: Bench, stage: Stage) -> str:
+def _offers(stage: Stage, groups: Iterable[Group]) -> str:
     words = (
         f"{stage.value}/{group.name} ({', '.join(t.value for t in group.treatments)})"
-        for group in bench.groups(stage)
+        for group in groups
     )
     return ", ".join(words) or f"nothing to treat in {stage.value}"
 
@@ -204,6 +210,7 @@ class _Planner:
         self, keep: Mapping[Stage, Mapping[str, Treatment]], bases: Mapping[Stage, Precision]
     ) -> Outcome:
         """The best assignment that is found."""
+        self._prepare(bases)
         state = self._state(keep, bases)
         self._weigh(state)
         state.before = self._used(state.bases)
@@ -212,6 +219,13 @@ class _Planner:
             self._choose(state)
         whole, cost = self._settled(state)
         return self._outcome(state.plans(state.picks), whole, cost, "")
+
+    def _prepare(self, bases: Mapping[Stage, Precision]) -> None:
+        """Has single treatments made of what will probably be the base of each stage."""
+        for stage in self._bench.stages():
+            base = StagePlan(bases.get(stage, _BASES[self._placement]))
+            if not self._quick(stage):
+                self._task.prepare(stage, singles(base, self._bench.groups(stage)))
 
     def _state(
         self, keep: Mapping[Stage, Mapping[str, Treatment]], bases: Mapping[Stage, Precision]
@@ -236,16 +250,17 @@ class _Planner:
     def _affordable(self, plan: StagePlan, stage: Stage) -> StagePlan:
         """The plan, or fp32 where it sounds worse than the limits allow or gains nothing."""
         plain = StagePlan(Precision.FP32)
-        before = self._bench.cost(self._bench.candidate(stage, plain))
         try:
             candidate = self._bench.candidate(stage, plan)
-            cost, judgement = self._bench.cost(candidate), self._task.judged(candidate)
+            judgement = self._task.judged(candidate)
+            cost = self._bench.cost(candidate)
         except DeviceLostError:
             raise
         except FAILURES as error:
             refusal = f"cannot be made: {error}"
-            self._notebook.add(Draft(stage, plan, before, refusal=refusal))
+            self._notebook.add(Draft(stage, plan, self._plain_cost(stage), refusal=refusal))
             return plain
+        before = self._plain_cost(stage)
         saving = saving_of(self._goal, cost, before, self._bench.sentence_seconds(stage))
         verdict = verdict_of(judgement, self._limits)
         refusal = "; ".join(verdict.violations)
@@ -254,6 +269,9 @@ class _Planner:
         merit = f"{saving.words}, {verdict.words}"
         self._notebook.add(Draft(stage, plan, cost, judgement, merit, refusal))
         return plain if refusal else plan
+
+    def _plain_cost(self, stage: Stage) -> Cost:
+        return self._bench.cost(self._bench.candidate(stage, StagePlan(Precision.FP32)))
 
     def _fall_back(self, state: _State) -> bool:
         """One stage's base becomes fp32, of those not asked for: the one that uses most."""
@@ -282,16 +300,21 @@ class _Planner:
             study.weigh()
 
     def _skip_quick_stages(self, state: _State) -> None:
-        """What hardly takes any time cannot make the voice faster, only worse."""
-        if self._goal is not Goal.SPEED:
-            return
-        seconds = {stage: self._bench.sentence_seconds(stage) for stage in state.studies}
-        total = sum(seconds.values())
         for stage, study in state.studies.items():
-            if total and seconds[stage] < (1 - FASTER) * total:
-                share_of_time = f"{100 * seconds[stage] / total:.1f} % of the voice's time"
-                self._reasons[stage] = f"it takes {share_of_time}, no gain would be noticed"
-                study.skip(self._reasons[stage])
+            if reason := self._quick(stage):
+                self._reasons[stage] = reason
+                study.skip()
+
+    def _quick(self, stage: Stage) -> str:
+        """Why a stage cannot make the voice faster, only worse: it hardly takes any time."""
+        if self._goal is not Goal.SPEED:
+            return ""
+        seconds = {stage: self._bench.sentence_seconds(stage) for stage in self._bench.stages()}
+        total = sum(seconds.values())
+        if not total or seconds[stage] >= (1 - FASTER) * total:
+            return ""
+        share_of_time = f"{100 * seconds[stage] / total:.1f} % of the voice's time"
+        return f"it takes {share_of_time}, no gain would be noticed"
 
     def _listen(self, state: _State) -> None:
         """The stages that promise most come first: time may run out."""
@@ -300,14 +323,15 @@ class _Planner:
             sum(6 + len(s.savings.eligible) for s in studies if s.savings.eligible) + _PROBABLY
         )
         for study in studies:
+            study.prepare()
+        for study in studies:
             study.listen()
 
     def _choose(self, state: _State) -> None:
         """What gains most together: a place on the frontier, and what else has room."""
         self._steps.remain(_PROBABLY)
         mixes = self._frontier(state)
-        by_mel = any(pick.stage is not Stage.VOCODER for pick in mixes[-1].picks)
-        if by_mel and not self._task.hurried() and self._tried(state, mixes[-1]) > 1:
+        if not self._task.hurried() and self._surprises(state, mixes[-1]):
             for study in state.studies.values():
                 study.listen_deeper()
             mixes = self._frontier(state)
@@ -318,6 +342,15 @@ class _Planner:
         if state.picks and not self._task.hurried():
             self._fill(state)
         self._drop_idle(state)
+
+    def _surprises(self, state: _State, mix: Mix) -> bool:
+        """Whether a mix passes limits that cannot be seen in the mels of its stages."""
+        if all(pick.stage is Stage.VOCODER for pick in mix.picks):
+            return False
+        verdict = self._joint(state, mix.picks)
+        passed = {limit for limit, used in verdict.shares.items() if used > 1}
+        seen = {limit for study in state.studies.values() for limit in study.seen_in_mels}
+        return not verdict.admitted and not (passed and passed <= seen)
 
     def _frontier(self, state: _State) -> tuple[Mix, ...]:
         """All mixes worth judging, behind the bases alone."""
@@ -527,7 +560,7 @@ class _Planner:
         cost = self._bench.cost(candidate)
         judgement, words = None, ["" if is_plain(plan) else plan.precision.value]
         if is_plain(plan):
-            words = [self._why_plain(stage)]
+            words = [f"stays in fp32{'' if asked else f': {self._why_plain(stage)}'}"]
         else:
             plain = self._bench.cost(self._bench.candidate(stage, StagePlan(Precision.FP32)))
             seconds = self._bench.sentence_seconds(stage)
@@ -543,5 +576,4 @@ class _Planner:
         usual = "no treatment gains enough within the limits"
         if self._late:
             usual += ", of those that there was time to try"
-        reason = self._reasons.get(stage, usual) if treatable else "nothing in it can be treated"
-        return f"stays in fp32: {reason}"
+        return self._reasons.get(stage, usual) if treatable else "nothing in it can be treated"

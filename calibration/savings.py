@@ -10,7 +10,7 @@ own parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sambert_trt.engines.errors import BackendError, DeviceLostError, EngineError, GraphError
 from sambert_trt.engines.graphs import Stage
@@ -24,7 +24,16 @@ from .search import Pick
 from .trials import Draft, Notebook, with_picks
 from .verdicts import Saving, saving_of
 
-__all__ = ["FAILURES", "LATE", "NOTHING", "StageSavings", "Task", "Weighed", "treatments"]
+__all__ = [
+    "FAILURES",
+    "LATE",
+    "NOTHING",
+    "StageSavings",
+    "Task",
+    "Weighed",
+    "singles",
+    "treatments",
+]
 
 FAILURES = (GraphError, EngineError, BackendError)
 """What may go wrong with a candidate without anything being wrong with the voice."""
@@ -56,6 +65,11 @@ class Task:
     notebook: Notebook
     hurried: Callable[[], bool]
     step: Callable[[str], None]
+
+    def prepare(self, stage: Stage, plans: Iterable[StagePlan]) -> None:
+        """Has candidates made that will most probably be asked for."""
+        if not self.hurried():
+            self.bench.prepare((stage, plan) for plan in plans)
 
     def judged(self, candidate: Candidate, *, quick: bool = False, deep: bool = False) -> Judgement:
         """A candidate alone; `deep`: a mel through the vocoder, too."""
@@ -191,6 +205,7 @@ class StageSavings:
         also = (True, False) if self._task.goal is Goal.SPEED else (False,)
         levels = [self._level(treatment, harmful) for treatment in Treatment for harmful in also]
         levels += [self._best_singles(proven=False)] if len(also) > 1 else []
+        self._task.prepare(self._stage, (with_picks(self._base, picks) for picks in levels))
         fulls = [f for picks in dict.fromkeys(levels) if picks and (f := self.weighed(picks))]
         best = max(fulls, key=lambda full: full.saving.amount, default=None)
         if best is not None and self._need_each_other(best):
@@ -235,6 +250,7 @@ class StageSavings:
     def _weighed_beside(self, full: Weighed) -> Weighed:
         """Finds out what each treatment adds to the others, and leaves out what adds nothing."""
         for _ in range(_ROUNDS):
+            self._prepare_without(full)
             without = {pick: self._without(full, pick.group) for pick in full.picks}
             gains = {pick: full.saving.amount - saved for pick, (saved, _) in without.items()}
             rest = [pick for pick, gain in gains.items() if gain > 0]
@@ -259,11 +275,22 @@ class StageSavings:
         if chosen.cost.ratio and cost.ratio:
             self._beside_words[pick] = speedup(chosen.cost.ratio / cost.ratio)
 
+    def _prepare_without(self, full: Weighed) -> None:
+        fewer = ([p for p in full.picks if p.group != pick.group] for pick in full.picks)
+        self._task.prepare(self._stage, (with_picks(self._base, picks) for picks in fewer if picks))
+
     def _without(self, full: Weighed, group: str) -> tuple[float, Cost]:
         """What is saved, and the cost, with one group left in float."""
         others = [taken for taken in full.picks if taken.group != group]
         found = self.weighed(others) if others else None
         return (found.saving.amount, found.cost) if found else (0.0, self.cost)
+
+
+def singles(base: StagePlan, groups: Iterable[Group]) -> Iterator[StagePlan]:
+    """A base with one more treatment, for each that there is."""
+    for group in groups:
+        for treatment in treatments(group):
+            yield replace(base, groups={**base.groups, group.name: treatment})
 
 
 def treatments(group: Group) -> tuple[Treatment, ...]:

@@ -68,6 +68,12 @@ class StageStudy:
         return Mix(used, self._full.saving.amount, self._full.picks)
 
     @property
+    def seen_in_mels(self) -> frozenset[str]:
+        """The limits that its treatments were held against without a vocoder."""
+        verdicts = () if self.stage is Stage.VOCODER else self._verdicts.values()
+        return frozenset(limit for verdict in verdicts for limit in verdict.shares)
+
+    @property
     def admitted(self) -> tuple[Pick, ...]:
         """The treatments that gain and that alone stay within the limits."""
         return tuple(self._verdicts)
@@ -77,20 +83,26 @@ class StageStudy:
         self.savings.weigh()
         self._full = self.savings.full
 
-    def skip(self, reason: str) -> None:
+    def skip(self) -> None:
         """Leaves the stage as it is."""
-        if self.groups:
-            self._note(self.base, self.savings.cost, None, "", reason)
-            self.groups = ()
-            self.savings = StageSavings(self._task, self.stage, self.base, ())
+        self.groups = ()
+        self.savings = StageSavings(self._task, self.stage, self.base, ())
+
+    def prepare(self) -> None:
+        """Has made what will be heard first: all that pays, with every method of ranges."""
+        if self._full is not None and self._integer(self._full):
+            plan = self._full.candidate.plan
+            self._task.prepare(self.stage, (replace(plan, method=method) for method in Method))
 
     def listen(self) -> None:
         """Finds out what the treatments that save something lose."""
         if self._full is None:
             return
         self._full = self._best_method(self._full)
+        eligible = self.savings.eligible
+        self._task.prepare(self.stage, (self.plan((pick,)) for pick in eligible))
         self._full_used = self._judge_full(self._full)
-        for pick in self.savings.eligible:
+        for pick in eligible:
             self._judge_single(pick)
 
     def listen_deeper(self) -> None:
@@ -142,7 +154,7 @@ class StageStudy:
 
     def _best_method(self, full: Weighed) -> Weighed:
         """The method of ranges with which the whole stage loses least."""
-        if _INTEGER.isdisjoint(full.candidate.plan.treated.values()):
+        if not self._integer(full):
             return full
         found = dict[Method, tuple[float, Candidate]]()
         for method in dict.fromkeys((full.candidate.plan.method, *Method)):
@@ -156,6 +168,10 @@ class StageStudy:
             return full
         best = min(found.values(), key=lambda pair: pair[0])
         return replace(full, candidate=best[1])
+
+    def _integer(self, full: Weighed) -> bool:
+        """Whether there are ranges to choose."""
+        return not _INTEGER.isdisjoint(full.candidate.plan.treated.values())
 
     def _tried(self, full: Weighed, plan: StagePlan) -> tuple[float, Candidate] | None:
         """What the stage uses of the budget in another method."""

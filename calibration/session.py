@@ -9,15 +9,18 @@ that an interrupted calibration goes on where it stopped. This is the file to re
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
-from sambert_trt.engines.errors import InputError, OutputError, SambertError
+from sambert_trt.engines.errors import InputError, IntegrityError, OutputError, SambertError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 from sambert_trt.engines.locks import locked
 from sambert_trt.engines.manifest import VoiceManifest
@@ -26,15 +29,16 @@ from sambert_trt.engines.voice import manifest_from_directory
 from .assessment import Cost, Goal, Outcome
 from .bench import Depth
 from .figures import Limits
+from .helpers import Helpers, Place
 from .install import install, recipe_path
 from .judge import Judge
 from .limits import LIMITS, unmeasured
 from .material import Material, divided_texts
 from .mel_figures import DB_PER_UNIT
-from .planner import plan_voice
+from .planner import Groups, kept_treatments, plan_voice
 from .recipe import Recipe, StagePlan, Treatment
 from .recipes import check_recipe, recipe_from_text, recipe_text, voice_digest
-from .recogniser import find_recogniser
+from .recogniser import Recogniser, find_recogniser
 from .recorder import record
 from .recording import Recording
 from .report import (
@@ -51,7 +55,7 @@ from .report import (
 )
 from .variants import write_variants
 from .voice_bench import VoiceBench
-from .workshop import Workshop
+from .workshop import Workshop, offered_groups
 
 __all__ = ["GOALS", "CalibrationOptions", "Progress", "calibrate", "report_of", "summary_text"]
 
@@ -60,6 +64,7 @@ GOALS: Mapping[Placement, Goal] = {Placement.CPU: Goal.SPEED, Placement.TENSORRT
 
 _REPORT, _WORK, _LOCK = "calibration", ".calibration", ".calibration.lock"
 _LOCK_SECONDS = 5.0
+_LOG = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and which fraction of it is done."""
@@ -160,7 +165,12 @@ def summary_text(directory: Path, report: Report) -> str:
 class _Phases:
     """The seconds that parts of a run take, and one progress over all of them."""
 
-    _SHARES: Mapping[str, float] = {"texts": 0.01, "recording": 0.25, "half precision": 0.04}
+    _SHARES: Mapping[str, float] = {
+        "checks": 0.01,
+        "texts": 0.01,
+        "recording": 0.24,
+        "half precision": 0.04,
+    }
     _PLANNING = 0.65
 
     def __init__(self, progress: Progress, options: CalibrationOptions) -> None:
@@ -194,10 +204,13 @@ class _Session:
     ) -> None:
         self._directory, self._manifest, self._options = directory, manifest, options
         self._work, self._phase = work, phases
+        self._recogniser: Recogniser | None = None
 
     def run(self) -> Report:
         """All of it; the voice has its graphs at the end."""
         options, recipes = self._options, self._recipes()
+        with self._phase("checks"):
+            recipes = self._checked(recipes)
         with self._phase("texts"):
             material = divided_texts(
                 self._directory,
@@ -240,10 +253,44 @@ class _Session:
             )
         return {recipe.placement: recipe}
 
+    def _checked(self, recipes: Mapping[Placement, Recipe]) -> dict[Placement, Recipe]:
+        """Finds out before the long work what would end it: what is asked for has to fit."""
+        import tomli_w  # noqa: F401  # writes the recipes at the end
+
+        self._recogniser = find_recogniser()
+        offered = offered_groups(self._directory, self._manifest, self._options.placements)
+        for placement in offered:
+            self._check_kept(placement, offered)
+        return {
+            placement: check_recipe(
+                recipe,
+                self._manifest,
+                offered[placement],
+                placement,
+                adopt=self._options.adopt,
+            )
+            for placement, recipe in recipes.items()
+        }
+
+    def _check_kept(self, placement: Placement, offered: Mapping[Placement, Groups]) -> None:
+        try:
+            kept_treatments(offered[placement], self._options.keep)
+        except InputError as error:
+            others = (other.value for other in offered if self._fits(offered[other]))
+            alone = "".join(f"; for {name} alone, add --target {name}" for name in others)
+            raise InputError(f"for {placement.value}, {error}{alone}") from error
+
+    def _fits(self, groups: Groups) -> bool:
+        with suppress(InputError):
+            kept_treatments(groups, self._options.keep)
+            return True
+        return False
+
     def _recorded(self, material: Material, progress: Progress) -> Recording:
         parts = (voice_digest(self._manifest), self._manifest.styles.sha256, material.digest)
         name = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]
-        return record(
+        recorded = partial(
+            record,
             self._directory,
             material.recorded,
             self._work / f"recording-{name}",
@@ -252,6 +299,11 @@ class _Session:
             threads=self._options.threads,
             progress=lambda done, total: progress(f"{done} of {total}", done / total),
         )
+        try:
+            return recorded()
+        except IntegrityError as error:
+            _LOG.warning("%s: all texts are recorded anew", error)
+            return recorded(fresh=True)
 
     def _planned(
         self,
@@ -267,11 +319,6 @@ class _Session:
             closing(self._bench(placement, recording, material, judge)) as bench,
         ):
             bench.begin()
-            if recipe is not None:
-                groups = {stage: bench.groups(stage) for stage in Stage}
-                recipe = check_recipe(
-                    recipe, self._manifest, groups, placement, adopt=options.adopt
-                )
             outcome = plan_voice(
                 bench,
                 placement=placement,
@@ -297,7 +344,12 @@ class _Session:
             recording,
             material.timed,
             self._work,
-            judged_by=(material.judged, material.styles),
+            judged_by=(material.judged, material.styles, self._recogniser is not None),
+            timed_by=(material.digest, this_machine()),
+            helpers=Helpers(
+                Place(self._directory, self._work, recording.folder, placement),
+                self._options.threads,
+            ),
             symbols=self._options.symbols,
             threads=self._options.threads,
         )
@@ -309,7 +361,7 @@ class _Session:
             material.styles,
             threads=self._options.threads,
             db_per_unit=DB_PER_UNIT,
-            recogniser=find_recogniser(),
+            recogniser=self._recogniser,
         )
 
     def _report(
@@ -332,7 +384,7 @@ class _Session:
             outcomes=outcomes,
             baseline={each.outcome.placement: each.baseline for each in planned},
             phases=self._phase.seconds,
-            peak_bytes=_peak_bytes(),
+            peak_bytes=_peak_bytes(self._options.threads),
             unmeasured=_unmeasured(outcomes),
             half=next((each.half for each in planned if each.half is not None), None),
             examples=tuple(example for each in planned for example in each.examples),
@@ -408,12 +460,18 @@ _REASONS = {
 }
 
 
-def _peak_bytes() -> int:
-    """The largest resident size of this process so far."""
+def _peak_bytes(helpers: int) -> int:
+    """What this process and its helpers took at most: each its largest resident size.
+
+    Plans are built in processes of their own, too; one of those is no larger than the helpers.
+    """
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return next(
-            int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")
-        )
-    except (OSError, StopIteration):
+        import resource
+    except ImportError:  # Windows
         return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    own, child = (
+        resource.getrusage(who).ru_maxrss * unit
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own + helpers * child

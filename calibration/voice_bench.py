@@ -22,6 +22,7 @@ from sambert_trt.engines.manifest import VoiceManifest
 
 from .assessment import Candidate, Cost, Judgement
 from .bench import Depth, WholeCost, is_plain
+from .helpers import Helpers, Task
 from .measurements import Measurements
 from .recipe import Group, StagePlan
 from .recipes import voice_digest
@@ -29,7 +30,15 @@ from .recording import Sample
 
 __all__ = ["Judging", "Making", "Recorded", "VoiceBench"]
 
-_PACKAGES = ("sambert-trt", "onnxruntime", "numpy", "tensorrt-rtx-cu13-libs", "pesq", "pystoi")
+_PACKAGES = (
+    "sambert-trt",
+    "onnxruntime",
+    "numpy",
+    "tensorrt-rtx-cu13-libs",
+    "pesq",
+    "pystoi",
+    "faster-whisper",
+)
 _BASES = (Precision.FP16, Precision.FP32)
 _SAMPLES = 4
 _FEW = 3
@@ -80,7 +89,9 @@ class VoiceBench:
         recording: what stages are timed with.
         sentences: what the whole voice is timed with.
         work: the folder of measurements.
-        judged_by: everything that decides what the judges hear: texts, styles, seeds.
+        judged_by: everything that decides what the judges hear: texts, styles, recogniser.
+        timed_by: everything that decides how long things take: machine, recorded texts.
+        helpers: make candidates ahead; they end with the bench.
         symbols: whether `sentences` are symbol lines.
         threads: of the whole voice; stages are timed on one.
     """
@@ -96,6 +107,8 @@ class VoiceBench:
         work: Path,
         *,
         judged_by: Iterable[object] = (),
+        timed_by: Iterable[object] = (),
+        helpers: Helpers | None = None,
         symbols: bool = False,
         threads: int = 1,
     ) -> None:
@@ -109,6 +122,8 @@ class VoiceBench:
         self._building = dict[str, Future[Cost]]()
         parts = (voice_digest(manifest), manifest.styles.sha256, *judged_by, *_versions())
         self._context = _digest(str(part) for part in parts)
+        self._timing = _digest(str(part) for part in timed_by)
+        self._helpers = helpers
 
     @property
     def voice(self) -> str:
@@ -123,8 +138,14 @@ class VoiceBench:
         """See `Bench`."""
         return self._workshop.groups(stage)
 
+    def prepare(self, tasks: Iterable[Task]) -> None:
+        """See `Bench`."""
+        if self._helpers is not None:
+            self._helpers.prepare(tasks)
+
     def candidate(self, stage: Stage, plan: StagePlan) -> Candidate:
         """See `Bench`."""
+        self._await(stage)
         return self._workshop.candidate(stage, plan)
 
     def judge(
@@ -148,7 +169,7 @@ class VoiceBench:
         if not self._timed:
             return 1.0
         plain = self.candidate(stage, StagePlan(Precision.FP32))
-        key = self._key("seconds", "", "", {stage: plain})
+        key = self._key("seconds", self._timing, "", {stage: plain})
         return self._measured.seconds(key, lambda: self._sentence_seconds(plain))
 
     def whole_cost(self, candidates: Mapping[Stage, Candidate]) -> WholeCost | None:
@@ -158,7 +179,8 @@ class VoiceBench:
             return None
         if not changed:
             return WholeCost(1.0, 1.0, 1.0)
-        key = self._key("whole", str(self._threads), _digest(self._sentences), changed)
+        how = f"{self._timing} {self._threads}"
+        key = self._key("whole", how, _digest(self._sentences), changed)
         return self._measured.whole_cost(key, lambda: self._whole_cost(changed))
 
     def begin(self) -> None:
@@ -173,10 +195,17 @@ class VoiceBench:
 
     def close(self) -> None:
         """Waits for a plan that is being built; forgets those that are to come."""
+        if self._helpers is not None:
+            self._helpers.close()
         self._pool.shutdown(cancel_futures=True)
 
+    def _await(self, *stages: Stage) -> None:
+        if self._helpers is not None:
+            self._helpers.wait(*stages)
+
     def _cost_key(self, candidate: Candidate, kind: str) -> str:
-        return self._key("cost", kind, str(self._timed), {candidate.stage: candidate})
+        timing = self._timing if self._timed else "plans"
+        return self._key("cost", kind, timing, {candidate.stage: candidate})
 
     def _plan_cost(self, candidate: Candidate, quick: bool) -> Cost:
         from .costs import stage_cost
@@ -191,6 +220,7 @@ class VoiceBench:
         if not self._timed:
             building = None if quick else self._building.get(candidate.record.file.sha256)
             return building.result() if building else self._plan_cost(candidate, quick)
+        self._await()  # the clock wants a quiet machine
         samples = self._recording.samples(candidate.stage)
         if not quick and not is_plain(candidate.plan):
             return stage_cost(candidate, reference, samples)
@@ -206,6 +236,7 @@ class VoiceBench:
 
         from .recorder import replayed
 
+        self._await()
         stage = plain.stage
         chosen = list(itertools.islice(self._recording.samples(stage), _SAMPLES))
         spoken = len(self._recording.texts) - len(self._recording.skipped)
@@ -225,6 +256,7 @@ class VoiceBench:
     def _whole_cost(self, candidates: Mapping[Stage, Candidate]) -> WholeCost:
         from .costs import voice_cost
 
+        self._await()
         found = voice_cost(
             self._directory,
             candidates,

@@ -28,6 +28,7 @@ import numpy as np
 
 from sambert_trt.engines.errors import GraphError, OutputError, SambertError
 from sambert_trt.engines.graphs import GraphSpec, Placement, Precision, Stage, graph_spec_from_dict
+from sambert_trt.engines.locks import locked
 from sambert_trt.engines.manifest import FileRecord, StageRecord, VoiceManifest
 from sambert_trt.engines.voice import checked_bytes, file_record
 
@@ -41,11 +42,14 @@ from .recording import Sample
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["Samples", "Workshop", "candidate_path", "graph_recipe"]
+__all__ = ["Samples", "Workshop", "candidate_path", "graph_recipe", "offered_groups"]
 
 _LOG = logging.getLogger(__name__)
 _RECORD, _RANGES = "record.json", "ranges"
 _SHORT = 12
+_LOCK_SECONDS = 600.0
+"""How long another process may observe the ranges that this one needs."""
+
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
 Progress = Callable[[Stage, int], None]
@@ -94,6 +98,7 @@ class Workshop:
         self._histograms: dict[Stage, Mapping[str, Histogram]] = {}
         self._groups: dict[Stage, tuple[Group, ...]] = {}
         self._candidates: dict[tuple[Stage, str], Candidate] = {}
+        self._ranges: dict[tuple[Stage, str, Method, float], Range] = {}
         self._last: tuple[Stage, _Source] | None = None
 
     @property
@@ -143,11 +148,8 @@ class Workshop:
         return self._last[1]
 
     def _read(self, stage: Stage) -> _Source:
-        import onnx
-
         record = self._manifest.stages[stage]
-        model = onnx.load_model_from_string(checked_bytes(self._directory, record.file))
-        _check_weights(model, stage)
+        model = _model(self._directory, record, stage)
         groups = placements.groups(model, record.graph, self._placement)
         return _Source(model, record.graph, groups)
 
@@ -159,11 +161,17 @@ class Workshop:
         names = int8.observed_tensors(source.model, source.graph, plan, self._placement)
         if not names:
             return {}
-        found, symmetric = self._observed(stage), self._placement is Placement.TENSORRT
-        return {
-            name: ranges.chosen_range(found[name], plan.method, plan.percentile, symmetric)
-            for name in names
-        }
+        found = self._observed(stage)
+        return {name: self._range(stage, name, found[name], plan) for name in names}
+
+    def _range(self, stage: Stage, name: str, histogram: Histogram, plan: StagePlan) -> Range:
+        key = stage, name, plan.method, plan.percentile
+        if key not in self._ranges:
+            symmetric = self._placement is Placement.TENSORRT
+            self._ranges[key] = ranges.chosen_range(
+                histogram, plan.method, plan.percentile, symmetric
+            )
+        return self._ranges[key]
 
     def _observed(self, stage: Stage) -> Mapping[str, Histogram]:
         """Histograms of every tensor that any plan of the stage could need."""
@@ -172,7 +180,9 @@ class Workshop:
             record = self._manifest.stages[stage]
             parts = (*names, record.file.sha256, self._recorded(stage), _sources(ranges))
             path = self._work / _RANGES / f"{stage.value}-{_digest(parts)}.npz"
-            self._histograms[stage] = self._stored(path, stage, names)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with locked(path.with_suffix(".lock"), _LOCK_SECONDS, "calibrate"):
+                self._histograms[stage] = self._stored(path, stage, names)
         return self._histograms[stage]
 
     def _stored(self, path: Path, stage: Stage, names: Sequence[str]) -> Mapping[str, Histogram]:
@@ -244,6 +254,23 @@ class Workshop:
         return Candidate(stage, plan, folder, record)
 
 
+def offered_groups(
+    directory: Path, manifest: VoiceManifest, offered: Iterable[Placement]
+) -> dict[Placement, dict[Stage, tuple[Group, ...]]]:
+    """What can be treated in a voice on each placement.
+
+    Raises:
+        VoiceError: a graph is missing or not the one the manifest names.
+        GraphError: a graph cannot be read, or holds a weight that is no number.
+    """
+    found = {placement: dict[Stage, tuple[Group, ...]]() for placement in offered}
+    for stage, record in manifest.stages.items():
+        model = _model(directory, record, stage)
+        for placement, groups in found.items():
+            groups[stage] = placements.groups(model, record.graph, placement)
+    return found
+
+
 def candidate_path(stage: Stage, plan: StagePlan, placement: Placement) -> str:
     """Where a graph lies in a voice directory, relative to it."""
     if plan.precision is Precision.FP32:
@@ -298,6 +325,15 @@ def _candidate_digest(recipe: str, chosen: Mapping[str, Range]) -> str:
     """What a candidate's folder is called: equal where its graph would be."""
     ends = [f"{n} {r.least.hex()} {r.most.hex()}" for n, r in sorted(chosen.items())]
     return _digest((recipe, *ends))
+
+
+def _model(directory: Path, record: StageRecord, stage: Stage) -> ModelProto:
+    """A stage's graph, whose weights are numbers."""
+    import onnx
+
+    model = onnx.load_model_from_string(checked_bytes(directory, record.file))
+    _check_weights(model, stage)
+    return model
 
 
 def _check_weights(model: ModelProto, stage: Stage) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sambert_trt.calibration.assessment import Candidate, Cost, Judgement, Worst
@@ -79,6 +79,7 @@ class FakeBench:
     slower: float = 1.0
     timed: bool = True
     calls: list[str] = field(default_factory=list)
+    prepared: list[tuple[Stage, StagePlan]] = field(default_factory=list)
     voice: str = "fake"
 
     def stages(self) -> tuple[Stage, ...]:
@@ -91,6 +92,9 @@ class FakeBench:
     def _treatments(self, stage: Stage, name: str) -> tuple[Treatment, ...]:
         found = {t for s, g, t in self.effects if (s, g) == (stage, name)}
         return tuple(t for t in Treatment if t is Treatment.FLOAT or t in found)
+
+    def prepare(self, tasks: Iterable[tuple[Stage, StagePlan]]) -> None:
+        self.prepared += tasks
 
     def candidate(self, stage: Stage, plan: StagePlan) -> Candidate:
         for effect in self.effects_of(stage, plan):
@@ -146,8 +150,9 @@ class FakeBench:
         plans = {stage: candidate.plan for stage, candidate in candidates.items()}
         mcd = self.mcd_of(plans, depth)
         found = [e.broken for s, p in plans.items() for e in self.effects_of(s, p) if e.broken]
-        figures = Figures(mcd=mcd, broken=found[0] if found else "")
-        return Judgement(figures, {"mcd": Worst(3, "你好", 2 * mcd)}, (figures,))
+        name = "mel_mae" if depth is Depth.MEL else "mcd"
+        figures = replace(Figures(broken=found[0] if found else ""), **{name: mcd})
+        return Judgement(figures, {name: Worst(3, "你好", 2 * mcd)}, (figures,))
 
     def cost(self, candidate: Candidate, *, quick: bool = False) -> Cost:
         stage, plan = candidate.stage, candidate.plan

@@ -154,3 +154,9 @@ def test_the_command_starts_without_onnx() -> None:
         (sys.executable, "-c", program), capture_output=True, text=True, check=True
     )
     assert finished.stdout.strip() == "False"
+
+
+def test_a_part_is_kept_in_one_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twice = ["--keep", "vocoder=w8", "--keep", "vocoder=w8a8"]
+    assert main([str(tmp_path), *twice]) == 1
+    assert "--keep vocoder=w8a8: vocoder is kept otherwise already" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import fake_bench
 import pytest
@@ -48,6 +49,7 @@ def planned(
     bench: FakeBench, limits: Limits = BUDGET, goal: Goal = Goal.SPEED, **options: object
 ) -> Outcome:
     asked = {"placement": Placement.CPU, **options}
+    limits = replace(limits, mel_mae=limits.mcd)
     return plan_voice(bench, goal=goal, limits=limits, **asked)  # type: ignore[arg-type]
 
 
@@ -338,7 +340,7 @@ def test_a_stage_that_takes_no_time_is_left_as_it_is() -> None:
     outcome = planned(FakeBench(effects, seconds=seconds))
     assert treated(outcome) == {"vocoder/a": W8A8}
     reason = next(trial.reason for trial in outcome.trials if trial.stage is POSTNET)
-    assert reason == "dropped: it takes 1.0 % of the voice's time, no gain would be noticed"
+    assert reason == "stays in fp32: it takes 1.0 % of the voice's time, no gain would be noticed"
     assert "1.0 % of the voice's time" in outcome.recipe.notes["postnet"]
     small = planned(
         FakeBench({(POSTNET, "d", W8A8): Effect(bytes=9_000)}, seconds=seconds), goal=SIZE
@@ -450,7 +452,7 @@ def test_a_card_computes_in_halves_where_that_is_good_enough() -> None:
     bases = {stage: plan.base for stage, plan in plans_of(outcome).items()}
     assert [stage for stage in Stage if bases[stage] is FP32] == [Stage.DURATION_STEP, POSTNET]
     reasons = {trial.stage: trial.reason for trial in reversed(outcome.trials)}
-    assert "MCD 0.400 dB" in reasons[Stage.DURATION_STEP]
+    assert "mel MAE 0.4000" in reasons[Stage.DURATION_STEP]
     assert "gains nothing: 1.00 MB" in reasons[POSTNET]
 
 

@@ -286,3 +286,38 @@ def test_the_command(
     assert "'w9' is none of" in capsys.readouterr().err
     assert main([*arguments, "--keep", "larynx"]) == 1
     assert "the stages are" in capsys.readouterr().err
+
+
+def test_what_cannot_work_is_said_before_anything_is_recorded(
+    voice: Path, options: CalibrationOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the texts are recorded first")
+
+    monkeypatch.setattr(session, "record", never)
+    both = replace(options, placements=(CPU, TENSORRT))
+    with pytest.raises(InputError, match=r"for cpu, nothing can be kept in 'vocodr'"):
+        calibrate(voice, replace(options, keep={"vocodr": Treatment.W8A8}))
+    with pytest.raises(InputError, match=r"for cpu, .*; for tensorrt alone, add --target tensorrt"):
+        calibrate(voice, replace(both, keep={"vocoder": Treatment.W8}))
+    spoil(voice, Stage.POSTNET)
+    with pytest.raises(GraphError, match=r"postnet is NaN or infinite in \d+ of its"):
+        calibrate(voice, options)
+
+
+def test_a_recording_that_was_damaged_is_made_anew(
+    voice: Path, options: CalibrationOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    def interrupted(what: str, fraction: float) -> None:
+        if "whole voice" in what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(voice, options, interrupted)
+    samples = sorted((voice / ".calibration").glob("recording-*/samples/vocoder-*"))
+    samples[0].write_bytes(b"cut")
+    with caplog.at_level(logging.WARNING):
+        calibrate(voice, options)
+    assert "is missing or was cut" in caplog.text
+    assert "recorded anew" in caplog.text
+    assert CPU in manifest_from_directory(voice).assignments
