@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ READY_VOICES = os.environ.get("SAMBERT_TRT_TEST_VOICES")
 EXPORTED = Path(READY_VOICES) if READY_VOICES else ROOT / "build" / "test-voices"
 SOURCES = ROOT / "build" / "test-sources"
 BARE_NAMES = ("calibration", "engines", "export", "runtime")
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # as in a job that a shell began in the background: processes under test would ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _load_helper(name: str) -> None:
