@@ -1,8 +1,10 @@
-"""The types a text becomes: symbols in sentences. Numpy-free; imports nothing of the project."""
+"""The types a text becomes: symbols in sentences. Numpy-free; reads only `marks`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from .marks import Manner
 
 __all__ = ["Sentence", "Symbol"]
 
@@ -11,13 +13,20 @@ __all__ = ["Sentence", "Symbol"]
 class Symbol:
     """One row of a voice's input.
 
-    `units` are the linguistic fields in order (phone, tone, syllable flag, word position; or one
-    byte value). `emotion` and `speaker` are None where the request's style decides.
+    Attributes:
+        units: the linguistic fields in order (phone, tone, syllable flag, word position; or one
+            byte value).
+        emotion, speaker: names a symbol line carries; None where the request's style decides.
+        manner: how it is spoken; what it names wins over the request's style, its speed is times
+            and its shifts are on top of the style's. None is as the style says.
+        seconds: what the symbol is to last, of a break; None leaves it to the voice.
     """
 
     units: tuple[str, ...]
     emotion: str | None = None
     speaker: str | None = None
+    manner: Manner | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
