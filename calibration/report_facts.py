@@ -150,7 +150,7 @@ class Report:
         made: when, ISO 8601.
         baseline: by placement, what the fp32 graphs cost.
         phases: seconds of the run by what was done.
-        peak_bytes: the largest resident sizes of the process and its helpers, added up.
+        peak_bytes: what the process and those it began held together, at most.
         unmeasured: what could not be measured, and why.
         method: further sentences on how it was measured (threads, rounds), by subject.
     """

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -29,6 +28,7 @@ from sambert_trt.engines.voice import manifest_from_directory
 from .assessment import Cost, Goal, Outcome
 from .bench import Depth
 from .figures import Limits
+from .footprint import Footprint
 from .helpers import Helpers, Place
 from .install import install, recipe_path
 from .judge import Judge
@@ -125,8 +125,9 @@ def calibrate(
     """
     manifest = manifest_from_directory(directory)
     with _work_folder(directory, fresh=options.fresh) as work:
-        session = _Session(directory, manifest, options, work, _Phases(progress, options))
-        report = session.run()
+        with Footprint() as footprint:
+            phases = _Phases(progress, options)
+            report = _Session(directory, manifest, options, work, phases, footprint).run()
         write_report(directory / _REPORT, report)
         shutil.rmtree(work, ignore_errors=True)
     return report
@@ -201,9 +202,10 @@ class _Session:
         options: CalibrationOptions,
         work: Path,
         phases: _Phases,
+        footprint: Footprint,
     ) -> None:
         self._directory, self._manifest, self._options = directory, manifest, options
-        self._work, self._phase = work, phases
+        self._work, self._phase, self._footprint = work, phases, footprint
         self._recogniser: Recogniser | None = None
 
     def run(self) -> Report:
@@ -384,7 +386,7 @@ class _Session:
             outcomes=outcomes,
             baseline={each.outcome.placement: each.baseline for each in planned},
             phases=self._phase.seconds,
-            peak_bytes=_peak_bytes(self._options.threads),
+            peak_bytes=self._footprint.most or None,
             unmeasured=_unmeasured(outcomes),
             half=next((each.half for each in planned if each.half is not None), None),
             examples=tuple(example for each in planned for example in each.examples),
@@ -458,20 +460,3 @@ _REASONS = {
     "pesq": "the package pesq is not installed: pip install 'sambert-trt[pesq]'",
     "syllable_errors": "no offline recogniser is installed",
 }
-
-
-def _peak_bytes(helpers: int) -> int:
-    """What this process and its helpers took at most: each its largest resident size.
-
-    Plans are built in processes of their own, too; one of those is no larger than the helpers.
-    """
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    own, child = (
-        resource.getrusage(who).ru_maxrss * unit
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return own + helpers * child

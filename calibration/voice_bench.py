@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 from sambert_trt.engines.manifest import VoiceManifest
@@ -27,6 +27,9 @@ from .measurements import Measurements
 from .recipe import Group, StagePlan
 from .recipes import voice_digest
 from .recording import Sample
+
+if TYPE_CHECKING:
+    from .costs import StageClock
 
 __all__ = ["Judging", "Making", "Recorded", "VoiceBench"]
 
@@ -43,8 +46,8 @@ _BASES = (Precision.FP16, Precision.FP32)
 _SAMPLES = 4
 _FEW = 3
 """Sentences for a first impression."""
-_QUICK_ROUNDS, _QUICK_SECONDS = 9, 1.0
-_WHOLE_SECONDS = 16.0
+_QUICK_ROUNDS, _QUICK_SECONDS = 9, 0.8
+_WHOLE_SECONDS = 14.0
 
 
 _Candidates = Mapping[Stage, Candidate]
@@ -124,6 +127,7 @@ class VoiceBench:
         self._context = _digest(str(part) for part in parts)
         self._timing = _digest(str(part) for part in timed_by)
         self._helpers = helpers
+        self._clocked: tuple[Stage, StageClock] | None = None
 
     @property
     def voice(self) -> str:
@@ -198,6 +202,7 @@ class VoiceBench:
         if self._helpers is not None:
             self._helpers.close()
         self._pool.shutdown(cancel_futures=True)
+        self._put_away()
 
     def _await(self, *stages: Stage) -> None:
         if self._helpers is not None:
@@ -214,21 +219,31 @@ class VoiceBench:
         return stage_cost(candidate, reference, (), plans=not quick)
 
     def _cost(self, candidate: Candidate, quick: bool) -> Cost:
-        from .costs import stage_cost
-
-        reference = self._directory, self._manifest.stages[candidate.stage]
         if not self._timed:
             building = None if quick else self._building.get(candidate.record.file.sha256)
             return building.result() if building else self._plan_cost(candidate, quick)
+        clock = self._clock(candidate.stage)
         self._await()  # the clock wants a quiet machine
-        samples = self._recording.samples(candidate.stage)
         if not quick and not is_plain(candidate.plan):
-            return stage_cost(candidate, reference, samples)
-        cost = stage_cost(
-            candidate, reference, samples, rounds=_QUICK_ROUNDS, seconds=_QUICK_SECONDS
-        )
+            return clock.cost(candidate)
+        cost = clock.cost(candidate, rounds=_QUICK_ROUNDS, seconds=_QUICK_SECONDS)
         plain = is_plain(candidate.plan)
         return replace(cost, ratio=1.0, low=1.0, high=1.0) if plain else cost
+
+    def _clock(self, stage: Stage) -> StageClock:
+        """The clock of a stage; that of another one is put away."""
+        from .costs import StageClock
+
+        if self._clocked is None or self._clocked[0] is not stage:
+            self._put_away()
+            reference = self._directory, self._manifest.stages[stage]
+            self._clocked = stage, StageClock(reference, self._recording.samples(stage))
+        return self._clocked[1]
+
+    def _put_away(self) -> None:
+        clocked, self._clocked = self._clocked, None
+        if clocked is not None:
+            clocked[1].close()
 
     def _sentence_seconds(self, plain: Candidate) -> float:
         """Seconds of a few recorded runs or sequences, times how many a sentence has."""
