@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import InputError
 
+from .envelope import Envelope
+
 __all__ = ["LengthPlan", "length_plan"]
 
 _LONGEST_SYMBOL = 800
@@ -24,12 +26,14 @@ class LengthPlan:
         frames: their sum F.
         band: how many decoder steps each attention looks back and ahead.
         memory: float32 [L, r * P + S + M] with L = ceil(F / r).
+        envelope: how loud the samples are and where silence stands; None leaves them alone.
     """
 
     durations: NDArray[np.int64]
     frames: int
     band: int
     memory: NDArray[np.float32]
+    envelope: Envelope | None = None
 
     @property
     def steps(self) -> int:
@@ -45,7 +49,8 @@ def length_plan(
     timescales: NDArray[np.float32],
     *,
     frames_per_step: int,
-    speed: float = 1.0,
+    speed: float | NDArray[np.float32] = 1.0,
+    limits: NDArray[np.float32] | None = None,
 ) -> LengthPlan:
     """Repeats each symbol for its frames, adds the position inside it, folds r frames into a step.
 
@@ -57,12 +62,15 @@ def length_plan(
         text, speaker, emotion: [N, P], [N, S], [N, M].
         timescales: divisors of the position code [P].
         frames_per_step: r.
-        speed: divides the durations.
+        speed: divides the durations, one for all or one for each [N].
+        limits: the most frames each symbol may have [N].
 
     Raises:
         InputError: a symbol is longer than ten seconds.
     """
-    exact = (np.exp(log_durations) - np.float32(1)) / np.float32(speed)
+    exact = (np.exp(log_durations) - np.float32(1)) / np.asarray(speed, np.float32)
+    if limits is not None:
+        exact = np.minimum(exact, limits)
     longest = float(exact.max(initial=0))
     if not longest <= _LONGEST_SYMBOL:
         raise InputError(

@@ -17,6 +17,7 @@ from sambert_trt.engines.manifest import VoiceManifest
 
 from .backend import Session, StepRun
 from .clock import Stopwatch
+from .envelope import Shape
 from .excitation import Excitation, denormalised
 from .length import LengthPlan
 
@@ -58,13 +59,15 @@ OFFLINE = ChunkPolicy(first=80, growth=1.5, most=240)
 @dataclass(frozen=True)
 class VocoderWindow:
     """A chunk's mel [T, mel channels] with context, its excitation [T * hop] for NSF voices, and
-    which `count` samples from `skip` on belong to the chunk. `last` marks the sentence's end."""
+    which `count` samples from `skip` on belong to the chunk. `last` marks the sentence's end,
+    `shape` says how loud they are and where silence stands between them."""
 
     mel: NDArray[np.float32]
     excitation: NDArray[np.float32] | None
     skip: int
     count: int
     last: bool = False
+    shape: Shape | None = None
 
 
 def chunk_ends(frames: int, policy: ChunkPolicy) -> Iterator[int]:
@@ -169,7 +172,7 @@ class MelStream:
         """The vocoder's inputs, chunk by chunk, computing only what each needs."""
         manifest, frames = self._manifest, self._plan.frames
         before, after = manifest.stages[Stage.VOCODER].graph.context
-        hop, start = manifest.hop, 0
+        hop, start, envelope = manifest.hop, 0, self._plan.envelope
         for end in chunk_ends(frames, policy):
             first, last = max(start - before, 0), min(end + after, frames)
             self.refine_until(last)
@@ -177,9 +180,9 @@ class MelStream:
             if self.excitation is not None:
                 excitation = self.excitation[first * hop : last * hop]
             mel = self.mel[first:last, : manifest.mel_channels]
-            yield VocoderWindow(
-                mel, excitation, (start - first) * hop, (end - start) * hop, end == frames
-            )
+            skip, count = (start - first) * hop, (end - start) * hop
+            shape = None if envelope is None else envelope.shape(start * hop, count)
+            yield VocoderWindow(mel, excitation, skip, count, end == frames, shape)
             start = end
 
     def _excite(self, start: int, end: int) -> None:

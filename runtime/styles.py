@@ -13,21 +13,33 @@ from numpy.typing import NDArray
 from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.manifest import VoiceManifest
 
-from .text.sentence import Sentence
+from .text.sentence import Sentence, Symbol
 
-__all__ = ["Conditioning", "Style", "conditioning", "emotion_name", "is_number"]
+__all__ = [
+    "INTENSITY",
+    "SHIFT",
+    "SPEED",
+    "Conditioning",
+    "Style",
+    "check_number",
+    "conditioning",
+    "emotion_name",
+    "is_number",
+]
 
 NEUTRAL = "emotion_neutral"
 RESERVED = ("_", "~", "[MASK]")
-_SPEED = (0.25, 4.0)
-_SHIFT = 5.0
-_INTENSITY = 2.0
+SPEED = (0.25, 4.0)
+SHIFT = 5.0
+INTENSITY = 2.0
 _WEIGHT = 1000.0
 
 
 @dataclass(frozen=True)
 class Style:
     """How a text is to be spoken. None means: as the symbols say, else the voice's default.
+
+    What a text's marks name wins over it; their speeds are times this, their shifts on top of it.
 
     Attributes:
         speaker: a name of the voice's speaker list.
@@ -51,10 +63,10 @@ class Style:
             isinstance(self.emotion, str | Mapping) and self.emotion
         ):
             raise InputError(f"emotion {self.emotion!r}: needs a name, or weights by name")
-        _check("speed", self.speed, *_SPEED)
-        _check("pitch", self.pitch, -_SHIFT, _SHIFT)
-        _check("energy", self.energy, -_SHIFT, _SHIFT)
-        _check("intensity", self.intensity, 0.0, _INTENSITY)
+        check_number("speed", self.speed, *SPEED)
+        check_number("pitch", self.pitch, -SHIFT, SHIFT)
+        check_number("energy", self.energy, -SHIFT, SHIFT)
+        check_number("intensity", self.intensity, 0.0, INTENSITY)
 
 
 @dataclass(frozen=True)
@@ -111,14 +123,19 @@ def _speaker_ids(
     sentence: Sentence, style: Style, manifest: VoiceManifest
 ) -> NDArray[np.int64] | None:
     if manifest.speakers == ("",):
-        if style.speaker:
+        if asked := style.speaker or next(
+            filter(None, map(_marked_speaker, sentence.symbols)), None
+        ):
             raise InputError(
-                f"speaker {style.speaker!r} asked for: this voice has one speaker vector and no "
+                f"speaker {asked!r} asked for: this voice has one speaker vector and no "
                 "names; leave the speaker out"
             )
         return None
     fallback = manifest.default_speaker
-    names = [style.speaker or symbol.speaker or fallback for symbol in sentence.symbols]
+    names = [
+        _marked_speaker(symbol) or style.speaker or symbol.speaker or fallback
+        for symbol in sentence.symbols
+    ]
     known = [name for name in manifest.speakers if name not in RESERVED]
     rows = {name: manifest.speakers.index(name) for name in set(names) if name in known}
     for name in names:
@@ -130,22 +147,42 @@ def _speaker_ids(
 def _emotion(
     sentence: Sentence, style: Style, manifest: VoiceManifest, table: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-    names = manifest.emotions
-    ids: NDArray[np.int64] | None = None
+    names, ids = manifest.emotions, None
+    wanted = _emotions(sentence, style, manifest.default_emotion)
+    rows = {name: names.index(emotion_name(name, names)) for name in set(wanted) if name}
     if isinstance(style.emotion, Mapping):
-        vectors = _blend(style.emotion, names, table)[None].repeat(len(sentence.symbols), axis=0)
+        blend = _blend(style.emotion, names, table)
+        vectors = np.stack([table[rows[name]] if name else blend for name in wanted])
     else:
-        default = manifest.default_emotion
-        wanted = [style.emotion or symbol.emotion or default for symbol in sentence.symbols]
-        rows = {name: names.index(emotion_name(name, names)) for name in set(wanted)}
-        ids = np.array([rows[name] for name in wanted], np.int64)
+        ids = np.array([rows[name] for name in wanted if name], np.int64)
         vectors = table[ids]
-    if style.intensity != 1.0:
-        neutral = table[names.index(NEUTRAL)]
-        return (neutral + np.float32(style.intensity) * (vectors - neutral)).astype(
-            np.float32
-        ), None
-    return vectors, ids
+    intensities = np.array([_intensity(s, style) for s in sentence.symbols], np.float32)
+    changed = intensities != 1
+    if not changed.any():
+        return vectors, ids
+    neutral = table[names.index(NEUTRAL)]
+    vectors[changed] = neutral + intensities[changed, None] * (vectors[changed] - neutral)
+    return vectors, None
+
+
+def _emotions(sentence: Sentence, style: Style, default: str) -> list[str | None]:
+    """Each symbol's emotion by name; None where the style's blend decides."""
+    marked = [symbol.manner.emotion if symbol.manner else None for symbol in sentence.symbols]
+    if isinstance(style.emotion, Mapping):
+        return marked
+    return [
+        own or style.emotion or symbol.emotion or default
+        for own, symbol in zip(marked, sentence.symbols, strict=True)
+    ]
+
+
+def _intensity(symbol: Symbol, style: Style) -> float:
+    own = symbol.manner.intensity if symbol.manner else None
+    return style.intensity if own is None else own
+
+
+def _marked_speaker(symbol: Symbol) -> str | None:
+    return symbol.manner.speaker if symbol.manner else None
 
 
 def _blend(
@@ -170,7 +207,8 @@ def is_number(value: object) -> bool:
     return math.isfinite(value)
 
 
-def _check(name: str, value: float, least: float, most: float) -> None:
+def check_number(name: str, value: float, least: float, most: float) -> None:
+    """Refuses what is no number from `least` to `most`."""
     if not is_number(value) or not least <= value <= most:
         raise InputError(f"{name} {value!r}: needs a number from {least:g} to {most:g}")
 

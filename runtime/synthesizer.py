@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from sambert_trt.engines.manifest import VoiceManifest
 
 from .backend import Array, Session, check_inputs
 from .clock import Stopwatch
+from .delivery import Delivery, delivery_from_sentence
+from .envelope import envelope_from_delivery
 from .excitation import Excitation
 from .length import LengthPlan, length_plan
 from .stream import ChunkPolicy, MelStream, VocoderWindow
@@ -35,12 +37,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A sentence in the voice's terms: ids int64 [N, fields] and conditioning vectors."""
+    """A sentence in the voice's terms: ids int64 [N, fields], conditioning vectors, and what the
+    text's marks say of each symbol (None where it has none)."""
 
     sentence: Sentence
     style: Style
     ids: NDArray[np.int64]
     conditioning: Conditioning
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,14 @@ class Encoded:
     Attributes:
         text_hid: float32 [N, P].
         text, speaker, emotion: [N', P], [N', S], [N', M], filled pauses inserted (else N' = N).
+        delivery: what the text's marks say of each row; None where it has none.
     """
 
     text_hid: NDArray[np.float32]
     text: NDArray[np.float32]
     speaker: NDArray[np.float32]
     emotion: NDArray[np.float32]
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,8 @@ class Synthesizer:
         """A sentence's ids and conditioning vectors.
 
         Raises:
-            InputError: an unknown symbol, speaker or emotion, no symbols, or too many.
+            InputError: an unknown symbol, speaker or emotion, no symbols, or too many; marks out
+                of range.
         """
         manifest, count = self._manifest, len(sentence.symbols)
         if not count:
@@ -148,22 +155,29 @@ class Synthesizer:
         vectors = conditioning(
             sentence, style, manifest, self._styles["speaker"], self._styles["emotion"]
         )
-        return Prepared(sentence, style, np.array(rows, np.int64), vectors)
+        delivery = delivery_from_sentence(sentence, style)
+        return Prepared(sentence, style, np.array(rows, np.int64), vectors, delivery)
 
     def encode(self, prepared: Prepared) -> Encoded:
         """Ids -> text_hid; filled pauses are inserted into text, speaker and emotion."""
         outputs = self._run(Stage.TEXT_ENCODER, ids=prepared.ids[None])
         text_hid = text = outputs["text_hid"][0]
+        origins = np.arange(len(text))
         if self._manifest.filled_pauses:
             classes = outputs["pause_classes"][0].argmax(axis=1)
-            text = _with_pauses(text_hid, classes, self._styles["filled_pauses"])
-        rows = np.arange(len(text)) % len(prepared.ids)
-        vectors = prepared.conditioning
-        return Encoded(text_hid, text, vectors.speaker[rows], vectors.emotion[rows])
+            text, origins = _with_pauses(text_hid, classes, self._styles["filled_pauses"])
+        vectors, delivery = prepared.conditioning, prepared.delivery
+        if delivery is None:
+            # the original's way: vectors keep their places while pauses move the text
+            origins = np.arange(len(text)) % len(prepared.ids)
+        else:
+            delivery = delivery.rows(origins)
+        speaker, emotion = vectors.speaker[origins], vectors.emotion[origins]
+        return Encoded(text_hid, text, speaker, emotion, delivery)
 
     def predict(self, encoded: Encoded, style: Style, clock: Stopwatch | None = None) -> Predicted:
-        """Pitch, energy and durations, the style's shifts applied."""
-        clock, count = clock or Stopwatch(), len(encoded.text)
+        """Pitch, energy and durations, the style's and the marks' shifts applied."""
+        clock, count, marks = clock or Stopwatch(), len(encoded.text), encoded.delivery
         if encoded.text.shape != encoded.text_hid.shape:
             self._check_count(count)
         with clock("prosody"):
@@ -172,8 +186,10 @@ class Synthesizer:
                 text_hid=encoded.text[None],
                 speaker=encoded.speaker[None],
                 emotion=encoded.emotion[None],
-                pitch_control=_control(count, style.pitch),
-                energy_control=_control(count, style.energy),
+                pitch_control=_control(count, style.pitch, None if marks is None else marks.pitch),
+                energy_control=_control(
+                    count, style.energy, None if marks is None else marks.energy
+                ),
             )
         text = outputs["text"][0]
         condition = np.concatenate([text, encoded.speaker, encoded.emotion], axis=1)
@@ -184,15 +200,20 @@ class Synthesizer:
 
     def regulate(self, encoded: Encoded, predicted: Predicted, style: Style) -> LengthPlan:
         """Durations decide how long each symbol is, and the decoder's memory."""
-        return length_plan(
+        hop, rate, marks = self._manifest.hop, self._manifest.sample_rate, encoded.delivery
+        plan = length_plan(
             predicted.log_durations,
             predicted.text,
             encoded.speaker,
             encoded.emotion,
             self._styles["duration_timescales"],
             frames_per_step=self._manifest.frames_per_step,
-            speed=style.speed,
+            speed=style.speed if marks is None else style.speed * marks.speed,
+            limits=None if marks is None else marks.limits(hop / rate),
         )
+        if marks is None:
+            return plan
+        return replace(plan, envelope=envelope_from_delivery(plan.durations, marks, hop, rate))
 
     def begin(
         self, plan: LengthPlan, seed: int | tuple[int, ...] | None, clock: Stopwatch | None = None
@@ -209,13 +230,13 @@ class Synthesizer:
         )
 
     def vocode(self, window: VocoderWindow) -> NDArray[np.float32]:
-        """A window -> the chunk's samples [count]."""
+        """A window -> the chunk's samples [count], and the silences between them."""
         inputs: dict[str, Array] = {"mel": window.mel[None]}
         if window.excitation is not None:
             inputs["excitation"] = window.excitation[None]
         wave = self._run(Stage.VOCODER, **inputs)["wave"][0]
         samples: NDArray[np.float32] = wave[window.skip : window.skip + window.count]
-        return samples
+        return samples if window.shape is None else window.shape.applied(samples)
 
     def speak(
         self, sentence: Sentence, style: Style, policy: ChunkPolicy, seed: int | None, number: int
@@ -262,18 +283,20 @@ class Synthesizer:
         return session.run(inputs)
 
 
-def _control(count: int, shift: float) -> NDArray[np.float32]:
+def _control(count: int, shift: float, own: NDArray[np.float32] | None) -> NDArray[np.float32]:
     rows = np.empty((1, count, 2), np.float32)
-    rows[:, :, 0], rows[:, :, 1] = 1.0, shift
+    rows[:, :, 0], rows[:, :, 1] = 1.0, shift if own is None else shift + own
     return rows
 
 
 def _with_pauses(
     text: NDArray[np.float32], classes: NDArray[np.int64], pauses: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    pieces = []
-    for row, kind in zip(text, classes, strict=True):
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The rows with the pauses before them, and which row each belongs to."""
+    pieces, origins = [], []
+    for number, (row, kind) in enumerate(zip(text, classes, strict=True)):
         if kind:
             pieces.append(pauses[kind - 1])
         pieces.append(row[None])
-    return np.concatenate(pieces)
+        origins += [number] * (1 + (len(pauses[kind - 1]) if kind else 0))
+    return np.concatenate(pieces), np.array(origins, np.int64)
