@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import InputError
 
-from .styles import INTENSITY, SHIFT, SPEED, Style, check_number
+from .styles import Style, check_number
 from .text.marks import Manner
+from .text.ranges import INTENSITY, PAUSE, SHIFT, SPEED, VOLUME
 from .text.sentence import Sentence, Symbol
 
-__all__ = ["VOLUME", "Delivery", "delivery_from_sentence"]
+__all__ = ["Delivery", "delivery_from_sentence"]
 
-VOLUME = (0.0, 4.0)
-"""Samples may be multiplied with this much; 4 are 12 dB."""
-_SECONDS = (0.0, 60.0)
 _PLAIN = Manner()
 
 
@@ -74,7 +72,7 @@ def delivery_from_sentence(sentence: Sentence, style: Style) -> Delivery | None:
         _check_manner(manner, style)
     for symbol in symbols:
         if symbol.seconds is not None:
-            check_number("seconds of a pause", symbol.seconds, *_SECONDS)
+            check_number("seconds of a pause", symbol.seconds, *PAUSE)
     seconds = [math.nan if symbol.seconds is None else symbol.seconds for symbol in symbols]
     return Delivery(
         np.array([manner.speed for manner in manners], np.float32),
@@ -92,15 +90,15 @@ def _is_marked(symbol: Symbol) -> bool:
 def _check_manner(manner: Manner, style: Style) -> None:
     check_number("volume", manner.volume, *VOLUME)
     if manner.intensity is not None:
-        check_number("intensity", manner.intensity, 0.0, INTENSITY)
+        check_number("intensity", manner.intensity, *INTENSITY)
     check_number("speed", manner.speed, SPEED[0] / SPEED[1], SPEED[1] / SPEED[0])
     _check_sum("speed", manner.speed * style.speed, style.speed, manner.speed, *SPEED)
     for name, own, asked in (
         ("pitch", manner.pitch, style.pitch),
         ("energy", manner.energy, style.energy),
     ):
-        check_number(name, own, -2 * SHIFT, 2 * SHIFT)
-        _check_sum(name, own + asked, asked, own, -SHIFT, SHIFT)
+        check_number(name, own, 2 * SHIFT[0], 2 * SHIFT[1])
+        _check_sum(name, own + asked, asked, own, *SHIFT)
 
 
 def _check_sum(name: str, whole: float, asked: float, own: float, *bounds: float) -> None:

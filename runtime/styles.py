@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.manifest import VoiceManifest
 
+from .text.ranges import INTENSITY, SHIFT, SPEED
 from .text.sentence import Sentence, Symbol
 
 __all__ = [
-    "INTENSITY",
-    "SHIFT",
-    "SPEED",
     "Conditioning",
     "Style",
     "check_number",
@@ -29,9 +27,6 @@ __all__ = [
 
 NEUTRAL = "emotion_neutral"
 RESERVED = ("_", "~", "[MASK]")
-SPEED = (0.25, 4.0)
-SHIFT = 5.0
-INTENSITY = 2.0
 _WEIGHT = 1000.0
 
 
@@ -64,9 +59,9 @@ class Style:
         ):
             raise InputError(f"emotion {self.emotion!r}: needs a name, or weights by name")
         check_number("speed", self.speed, *SPEED)
-        check_number("pitch", self.pitch, -SHIFT, SHIFT)
-        check_number("energy", self.energy, -SHIFT, SHIFT)
-        check_number("intensity", self.intensity, 0.0, INTENSITY)
+        check_number("pitch", self.pitch, *SHIFT)
+        check_number("energy", self.energy, *SHIFT)
+        check_number("intensity", self.intensity, *INTENSITY)
 
 
 @dataclass(frozen=True)

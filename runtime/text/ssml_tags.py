@@ -1,0 +1,126 @@
+"""The tags of SSML that are known, and what each does to the words in it.
+
+Standard library, and the readings of say-as.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from sambert_trt.engines.errors import InputError
+
+from .marks import Manner
+from .ranges import SHIFT, SPEED, VOLUME
+from .ssml_values import (
+    PitchScale,
+    inline_readings,
+    intensity_from_text,
+    pitch_from_text,
+    rate_from_text,
+    volume_from_text,
+)
+
+__all__ = ["ATTRIBUTES", "NESTED", "READ_WHOLE", "REQUIRED", "manner_inside"]
+
+_PROSODY = frozenset(("rate", "pitch", "volume"))
+_PINYIN = ("py", "pinyin", "x-pinyin")
+
+ATTRIBUTES: Mapping[str, frozenset[str]] = {
+    "speak": _PROSODY | {"voice"},
+    "s": frozenset(),
+    "p": frozenset(),
+    "break": frozenset(("time", "strength")),
+    "emotion": frozenset(("category", "intensity")),
+    "prosody": _PROSODY,
+    "phoneme": frozenset(("alphabet", "ph")),
+    "say-as": frozenset(("interpret-as", "format", "detail")),
+    "sub": frozenset(("alias",)),
+    "voice": frozenset(("name",)),
+    "w": frozenset(),
+    "token": frozenset(),
+}
+"""What each known tag may carry."""
+
+REQUIRED: Mapping[str, str] = {
+    "emotion": "category",
+    "phoneme": "ph",
+    "say-as": "interpret-as",
+    "sub": "alias",
+    "voice": "name",
+}
+"""What some must carry."""
+
+NESTED = frozenset(("w", "token"))
+"""Tags that change nothing and may stand inside those that are read whole."""
+
+
+def manner_inside(
+    tag: str, attributes: Mapping[str, str], outer: Manner, scale: PitchScale
+) -> Manner:
+    """How words inside a tag are spoken.
+
+    Raises:
+        InputError: a value that is none, or one that is out of range together with the outer tags'.
+    """
+    if tag == "emotion":
+        given = attributes.get("intensity")
+        intensity = None if given is None else intensity_from_text(given)
+        return replace(outer, emotion=_name(attributes, "category"), intensity=intensity)
+    if tag == "voice":
+        return replace(outer, speaker=_name(attributes, "name"))
+    if tag in ("prosody", "speak"):
+        speaker = _name(attributes, "voice") if "voice" in attributes else outer.speaker
+        return _prosody(attributes, replace(outer, speaker=speaker), scale)
+    return outer
+
+
+def _prosody(attributes: Mapping[str, str], outer: Manner, scale: PitchScale) -> Manner:
+    speed, pitch, volume = outer.speed, outer.pitch, outer.volume
+    if (rate := attributes.get("rate")) is not None:
+        speed = _within(f"rate {rate!r}", "speed", speed * rate_from_text(rate), SPEED)
+    if (shift := attributes.get("pitch")) is not None:
+        pitch = _within(f"pitch {shift!r}", "shift", pitch + pitch_from_text(shift, scale), SHIFT)
+    if (gain := attributes.get("volume")) is not None:
+        volume = _within(f"volume {gain!r}", "gain", volume * volume_from_text(gain), VOLUME)
+    return replace(outer, speed=speed, pitch=pitch, volume=volume)
+
+
+def _within(asked: str, name: str, value: float, bounds: tuple[float, float]) -> float:
+    least, most = bounds
+    if not least <= value <= most:
+        raise InputError(f"{asked} makes the {name} {value:g}: needs {least:g} to {most:g}")
+    return value
+
+
+def _name(attributes: Mapping[str, str], attribute: str) -> str:
+    name = attributes[attribute].strip()
+    if not name:
+        raise InputError(f"{attribute} is empty: needs a name")
+    return name
+
+
+def _phoneme(text: str, attributes: Mapping[str, str]) -> str:
+    alphabet = attributes.get("alphabet", _PINYIN[0]).strip().lower()
+    if alphabet not in _PINYIN:
+        raise InputError(f"alphabet {alphabet!r}: needs {' or '.join(_PINYIN[:2])}")
+    return inline_readings(text, attributes["ph"])
+
+
+def _say_as(text: str, attributes: Mapping[str, str]) -> str:
+    from . import normalize
+
+    read_as: Callable[[str, str], str] | None = getattr(normalize, "read_as", None)
+    return text if read_as is None else read_as(attributes["interpret-as"].strip(), text)
+
+
+def _alias(_: str, attributes: Mapping[str, str]) -> str:
+    return attributes["alias"]
+
+
+READ_WHOLE: Mapping[str, Callable[[str, Mapping[str, str]], str]] = {
+    "phoneme": _phoneme,
+    "say-as": _say_as,
+    "sub": _alias,
+}
+"""Tags whose text is replaced once all of it is there."""
