@@ -71,7 +71,7 @@ def all_checks() -> tuple[Check, ...]:
         Check("types", (*module, "mypy", *packages)),
         Check("scripts", (*module, "mypy", *scripts)),
         Check("imports", (tool("lint-imports"),)),
-        Check("tests", (tool("pytest"), "-n", "auto", "--dist", "worksteal")),
+        Check("tests", (tool("pytest"), "-n", "auto", "--dist", "worksteal", "--durations", "25")),
         Check("wheel", (sys.executable, "scripts/wheel_lane.py")),
     )
 
