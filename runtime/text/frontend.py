@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sambert_trt.engines.errors import InputError
 
+from .cuts import cut_normalized
 from .normalize import normalize_text
 from .pronounce import apply_sandhi, merge_erhua, words_from_text
 from .prosody import symbols_from_words
+from .reading import Normalized, Origin
 from .sentence import Sentence, Symbol
-from .split import LONGEST_SENTENCE, cut_sentence, sentences_from_text
+from .split import LONGEST_SENTENCE, sentences_from_text
 from .symbols import BYTE_FIELDS, fields_from_units
 
 __all__ = ["MandarinFrontend", "sentence_from_bytes"]
@@ -62,7 +64,9 @@ class MandarinFrontend:
                 yield from self._read(written)
 
     def _read(self, written: str) -> Iterator[Sentence]:
-        pieces = list(cut_sentence(normalize_text(written), self._longest))
+        text = normalize_text(written)
+        whole = Normalized(text, (Origin(0, len(written)),) * len(text))
+        pieces = [part.text for part in cut_normalized(whole, self._longest)]
         for piece in pieces:
             symbols = self._symbols(piece)
             if symbols:

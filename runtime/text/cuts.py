@@ -1,0 +1,177 @@
+"""Where a sentence that is too long for one breath is cut: at its commas, else between its words.
+
+Standard library and the segmenter, which is asked only where nothing else gives a place.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from .marks import MARK
+from .reading import Normalized
+from .readings import HANZI
+
+__all__ = ["comma_index", "cut_index", "cut_normalized", "cut_places", "room"]
+
+_NO_ROOM = re.compile(rf"\[[^\[\]]{{0,16}}\]|{MARK}")
+_CLOSERS = "”’」』）》】〉〗〕)\\]}\"'"
+_INSIDE_NUMBER = "(?!(?<=[0-9].)[0-9])"
+_COMMA = re.compile(rf"(?:[，；：。！？…⋯—]{_INSIDE_NUMBER}|[,;:!?](?![0-9A-Za-z/]))+[{_CLOSERS}]*")
+_LISTED = re.compile("、|[～~](?![0-9])")
+_BLANK = re.compile(r"\s+")
+_HANZI_RUN = re.compile(f"{HANZI}+")
+_TOKEN = re.compile(r"[0-9A-Za-z.,:/\-%$¥￥@_#&=?+~°]")
+_CONTEXT = 10
+"""Characters before and after a place that the segmenter sees: longer than any word."""
+
+_OPENERS = """
+而且 但是 可是 不过 然而 因为 所以 因此 于是 如果 要是 假如 虽然 尽管 即使 只要 只有 除非 无论
+不管 并且 或者 还是 以及 然后 接着 同时 另外 此外 甚至 至于 对于 关于 根据 通过 按照 为了 由于
+比如 例如 尤其 特别是 和 与 及 而 但 或 并 则 就 却 才 也 又 还 把 被 让 使 在 从 对 向 给 用 以
+"""
+_CONJUNCTIONS = frozenset(_OPENERS.split())
+"""Words before which a speaker may breathe: conjunctions and what opens a phrase."""
+
+
+def room(text: str, weight: Callable[[str], int] | None = None) -> Sequence[int]:
+    """How much room a text takes up to each index; readings in brackets and marks take none.
+
+    `weight` is a character's room, 1 without it.
+    """
+    if weight is None and _NO_ROOM.search(text) is None:
+        return range(len(text) + 1)
+    empty = {i for match in _NO_ROOM.finditer(text) for i in range(*match.span())}
+    spent = [0]
+    for i, character in enumerate(text):
+        spent.append(spent[-1] + (0 if i in empty else weight(character) if weight else 1))
+    return spent
+
+
+def comma_index(
+    text: str, spent: Sequence[int], least: int, longest: int, target: int
+) -> int | None:
+    """The place after a comma that is nearest to `target`, of those between `least` and `longest`.
+
+    The limits are in the room of `spent`.
+    """
+    return _Span(text, spent, least, longest).nearest(_after_commas, target)
+
+
+def cut_index(text: str, spent: Sequence[int], least: int, longest: int, target: int) -> int:
+    """Where to cut: the place nearest to `target` of the best kind between `least` and `longest`.
+
+    After a comma, else after 、, else before a conjunction, a blank, a word; and where one token
+    fills all of it, inside that. Never inside a reading in brackets.
+    """
+    span = _Span(text, spent, least, longest)
+    for places in (_after_commas, _after_listed, _before_words, _anywhere):
+        found = span.nearest(places, target)
+        if found is not None:
+            return found
+    return span.end
+
+
+class _Span:
+    """The part of a text in which a cut may lie: from index `first` to `last`."""
+
+    def __init__(self, text: str, spent: Sequence[int], least: int, longest: int) -> None:
+        self._text, self._spent = text, spent
+        self._first = max(bisect_right(spent, least), 1)
+        self._last = bisect_right(spent, longest) - 1
+        self._whole = [match.span() for match in _NO_ROOM.finditer(text, 0, self._last + 20)]
+
+    def nearest(self, places: Callable[[str, int, int], Iterable[int]], target: int) -> int | None:
+        fitting = [
+            i
+            for i in places(self._text, self._first, self._last)
+            if self._first <= i <= self._last and not any(a < i < b for a, b in self._whole)
+        ]
+        return min(fitting, key=lambda i: abs(self._spent[i] - target), default=None)
+
+    @property
+    def end(self) -> int:
+        """The last index that tears no reading, and that is not the beginning."""
+        last = next((a for a, b in self._whole if a < self._last < b), self._last)
+        return max(last, 1)
+
+
+def cut_normalized(normalized: Normalized, longest: int) -> Iterator[Normalized]:
+    """Parts of a normalised sentence that take at most `longest`, about equal in length.
+
+    A Chinese character takes 1; a Latin letter, whose name is one to three syllables, takes more.
+    """
+    text, origins = normalized.text, normalized.origins
+    if 3 * len(text) <= longest:
+        yield normalized
+        return
+    start = 0
+    for end in cut_places(text, room(text, _syllables), longest):
+        yield Normalized(text[start:end], origins[start:end])
+        start = end
+
+
+def cut_places(text: str, spent: Sequence[int], longest: int) -> Iterator[int]:
+    """Where parts of a text end that take at most `longest` of `spent` each; at last its end."""
+    start = 0
+    while (rest := spent[-1] - spent[start]) > longest:
+        parts = -(-rest // longest)
+        ahead = text[start : bisect_right(spent, spent[start] + longest) + _CONTEXT]
+        own = [s - spent[start] for s in spent[start : start + len(ahead) + 1]]
+        start += cut_index(ahead, own, min(longest // 4, 12), longest, rest // parts)
+        yield start
+    yield len(text)
+
+
+def _syllables(character: str) -> int:
+    if character.isascii():
+        return 0 if not character.isalpha() else 3 if character in "wW" else 2
+    return 0 if character in "，、；：。！？…—" else 1
+
+
+def _after_commas(text: str, first: int, last: int) -> Iterator[int]:
+    return (match.end() for match in _COMMA.finditer(text, max(first - 3, 0), last))
+
+
+def _after_listed(text: str, first: int, last: int) -> Iterator[int]:
+    return (match.end() for match in _LISTED.finditer(text, max(first - 1, 0), last))
+
+
+def _before_words(text: str, first: int, last: int) -> list[int]:
+    """Before the conjunctions; where there are none after the blanks, else before any word."""
+    from .pronounce import cut_words
+
+    plain, places = _heard(text, max(first - _CONTEXT, 0), last + 2 * _CONTEXT)
+    words: list[int] = []
+    conjunctions: list[int] = []
+    for run in _HANZI_RUN.finditer(plain):
+        start = run.start()
+        for word in cut_words(run[0]):
+            if not _is_token(plain, start - 1):
+                (conjunctions if word in _CONJUNCTIONS else words).append(places[start])
+            start += len(word)
+        if not _is_token(plain, start):
+            words.append(places[start])
+    blanks = [match.end() for match in _BLANK.finditer(text, max(first - 1, 0), last)]
+    return next(
+        (kind for kind in (conjunctions, blanks) if any(first <= i <= last for i in kind)), words
+    )
+
+
+def _heard(text: str, start: int, end: int) -> tuple[str, list[int]]:
+    """A part of a text without what takes no room, and where each character of it stands."""
+    hidden = {i for match in _NO_ROOM.finditer(text, 0, end) for i in range(*match.span())}
+    places = [i for i in range(start, min(end, len(text))) if i not in hidden]
+    return "".join(text[i] for i in places), [*places, min(end, len(text))]
+
+
+def _anywhere(text: str, first: int, last: int) -> Iterator[int]:
+    """Wherever no number and no Latin word is torn."""
+    return (
+        i for i in range(first, last + 1) if not (_is_token(text, i - 1) and _is_token(text, i))
+    )
+
+
+def _is_token(text: str, index: int) -> bool:
+    return 0 <= index < len(text) and _TOKEN.match(text[index]) is not None

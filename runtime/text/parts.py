@@ -1,0 +1,137 @@
+"""A text in parts that are said in one breath each, with the marks that hold for them.
+
+text ─ marks ─ sentences ─ normalise ─ cut ─ parts
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain
+
+from .inline import inline_pieces
+from .marks import MARK, Boundary, Manner, Marks, Pause, is_mark
+from .reading import Normalized, Origin
+from .split import sentences_from_text
+from .ssml import is_ssml, marked_pieces
+from .ssml_values import PitchScale
+
+__all__ = ["Part", "marked_from_text", "parts_from_text"]
+
+_MARK = re.compile(MARK)
+_MARKS_AT_END = re.compile(rf"(?:\s|{MARK})+$")
+_BLANK = "\ufeff \t\r\n"
+_PROLOGUE = 4000
+"""Characters before `<speak` at most: a declaration and comments."""
+
+Cut = Callable[[str], Iterable[Normalized]]
+"""A sentence to what is said of it in one breath each, in order."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is said in one breath.
+
+    Attributes:
+        written: the slice of the text, marks taken out.
+        normalized: its origins count in `written`; it begins with the mark of the manner that an
+            earlier part has set.
+        pause: seconds of silence after it, None where the request's gap is meant.
+        marks: what the marks in `normalized` mean.
+    """
+
+    written: str
+    normalized: Normalized
+    pause: float | None
+    marks: Marks
+
+
+def marked_from_text(
+    text: str | Iterable[str], ssml: bool | None, strict: bool, pitch: PitchScale | None
+) -> tuple[Iterator[str], Marks]:
+    """A text with marks instead of its tags and short forms, and what they mean.
+
+    `ssml` None looks whether the text begins as SSML; `strict` and `pitch` are as for
+    `ssml.marked_text`.
+    """
+    marks, pieces = Marks(), iter([text] if isinstance(text, str) else text)
+    if ssml is None:
+        ssml, pieces = _begun(pieces)
+    if ssml:
+        return marked_pieces(pieces, marks, strict=strict, pitch=pitch), marks
+    return inline_pieces(pieces, marks), marks
+
+
+def parts_from_text(text: Iterable[str], marks: Marks, longest: int, cut: Cut) -> Iterator[Part]:
+    """The parts of a text with marks, each with the manner it is spoken in, as the text arrives."""
+    manner = Manner()
+    for sentence in sentences_from_text(text, longest, marks):
+        body, tail = _parted(sentence)
+        pieces = list(cut(body))
+        ends = [*(piece.origins[0].start for piece in pieces[1:]), len(body)]
+        begin = 0
+        for number, (piece, end) in enumerate(zip(pieces, ends, strict=True), start=1):
+            pause = _pause(tail, marks) if number == len(pieces) else None
+            yield _part(body, slice(begin, max(begin, end)), piece, manner, pause, marks)
+            manner, begin = _manner_after(piece.text, manner, marks), max(begin, end)
+        manner = _manner_after(tail, manner, marks)
+
+
+def _begun(pieces: Iterator[str]) -> tuple[bool, Iterator[str]]:
+    """Whether a text that comes in pieces is SSML, and the pieces, none of them lost."""
+    seen = ""
+    for piece in pieces:
+        seen += piece
+        begin = seen.lstrip(_BLANK)
+        if begin and (begin[0] != "<" or len(seen) > _PROLOGUE or is_ssml(seen)):
+            break
+    return is_ssml(seen), chain([seen], pieces)
+
+
+def _parted(sentence: str) -> tuple[str, str]:
+    """A sentence and the marks at its end."""
+    found = _MARKS_AT_END.search(sentence) if is_mark(sentence[-1]) else None
+    return (sentence[: found.start()], found[0]) if found else (sentence, "")
+
+
+def _pause(tail: str, marks: Marks) -> float | None:
+    """The longest silence that the marks after a sentence ask for, in seconds."""
+    asked = [marks[character] for character in _MARK.findall(tail)]
+    seconds = [mark.seconds for mark in asked if isinstance(mark, Boundary | Pause)]
+    return max((s for s in seconds if s is not None), default=None)
+
+
+def _manner_after(text: str, manner: Manner, marks: Marks) -> Manner:
+    found = [marks[character] for character in _MARK.findall(text)]
+    return next((mark for mark in reversed(found) if isinstance(mark, Manner)), manner)
+
+
+def _part(
+    body: str,
+    place: slice,
+    piece: Normalized,
+    manner: Manner,
+    pause: float | None,
+    marks: Marks,
+) -> Part:
+    """A slice of a sentence: begun by the mark of its manner, origins counted in what is left."""
+    text, origins = piece.text, piece.origins
+    if not manner.plain:
+        text, origins = marks.add(manner) + text, (Origin(place.start, place.start), *origins)
+    written = body[place]
+    plain = _MARK.sub("", written)
+    if place.start or plain != written:
+        origins = _counted(origins, place.start, written)
+    return Part(plain, Normalized(text, origins), pause, marks)
+
+
+def _counted(origins: Iterable[Origin], start: int, written: str) -> tuple[Origin, ...]:
+    """Origins counted from a slice's beginning, marks not counted."""
+    room = (0 if is_mark(character) else 1 for character in written)
+    places = list(accumulate(room, initial=0))
+
+    def moved(index: int) -> int:
+        return places[min(max(index - start, 0), len(written))]
+
+    return tuple(replace(o, start=moved(o.start), end=moved(o.end)) for o in origins)
