@@ -38,6 +38,8 @@ from .text.symbols import fields_from_units, sentences_from_symbol_text
 
 if TYPE_CHECKING:
     from .text import MandarinFrontend
+    from .text.rules import Rules
+    from .text.user_lexicon import UserLexicon
 
 __all__ = ["DEFAULT_GAP", "Voice", "open_voice"]
 
@@ -143,6 +145,10 @@ class Voice:
         *,
         symbols: str | Iterable[str] | None = None,
         ids: Ids | None = None,
+        ssml: bool | None = None,
+        strict: bool = False,
+        lexicon: UserLexicon | None = None,
+        rules: Rules | None = None,
         gap: float = DEFAULT_GAP,
         seed: int | None = 0,
         policy: ChunkPolicy = OFFLINE,
@@ -156,7 +162,18 @@ class Voice:
         clock: dict[str, float] = {}
         pieces = [np.zeros(0, np.float32)]
         for chunk in self.stream(
-            text, style, symbols=symbols, ids=ids, gap=gap, seed=seed, policy=policy, trace=trace
+            text,
+            style,
+            symbols=symbols,
+            ids=ids,
+            ssml=ssml,
+            strict=strict,
+            lexicon=lexicon,
+            rules=rules,
+            gap=gap,
+            seed=seed,
+            policy=policy,
+            trace=trace,
         ):
             pieces.append(chunk.samples)
             for name, seconds in chunk.timings.items():
@@ -170,6 +187,10 @@ class Voice:
         *,
         symbols: str | Iterable[str] | None = None,
         ids: Ids | None = None,
+        ssml: bool | None = None,
+        strict: bool = False,
+        lexicon: UserLexicon | None = None,
+        rules: Rules | None = None,
         gap: float = DEFAULT_GAP,
         seed: int | None = 0,
         policy: ChunkPolicy = STREAMING,
@@ -183,6 +204,10 @@ class Voice:
             style: speaker, emotion, speed and so on.
             symbols: instead of text, lines of `{phone$tone$...}` symbols, or an iterable of lines.
             ids: instead of text, a sentence as ids.
+            ssml: whether the text is SSML; None looks whether it begins with `<speak`.
+            strict: unknown tags of SSML are errors, not warnings.
+            lexicon: readings of words that win over the dictionaries'.
+            rules: which rules of the normalisation apply; None is all.
             gap: seconds of silence between sentences.
             seed: of the noise in NSF voices; None makes all random parts zero.
             policy: how large the chunks are.
@@ -190,7 +215,7 @@ class Voice:
 
         Raises:
             InputError: nothing to speak, an unknown symbol, speaker or emotion, too long a
-                sentence.
+                sentence, SSML that is none.
         """
         self._check_open()
         if not is_number(gap) or not 0 <= gap <= 60:
@@ -204,17 +229,27 @@ class Voice:
                 f"chunks of up to {policy.most} frames: this voice's vocoder takes {widest} and "
                 "its context at once; choose a smaller ChunkPolicy"
             )
-        sentences = self._sentences(text, symbols, ids)
+        reading = _reading_options(ssml, strict, lexicon, rules)
+        sentences = self._sentences(text, symbols, ids, reading)
         return self._chunks(sentences, style or Style(), gap, seed, policy, trace)
 
-    def sentences(self, text: str | Iterable[str]) -> Iterator[Sentence]:
-        """The sentences of a text as this voice's symbols, without speaking them.
+    def sentences(
+        self,
+        text: str | Iterable[str],
+        *,
+        ssml: bool | None = None,
+        strict: bool = False,
+        lexicon: UserLexicon | None = None,
+        rules: Rules | None = None,
+    ) -> Iterator[Sentence]:
+        """The sentences of a text as this voice's symbols, without speaking them; see `stream`.
 
         Raises:
             InputError: the voice speaks a language whose text only symbols can give.
         """
         self._check_open()
-        return self._frontend.result().sentences(text)
+        reading = _reading_options(ssml, strict, lexicon, rules)
+        return self._frontend.result().sentences(text, **reading)
 
     def memory_report(self) -> MemoryReport:
         """Who holds how much memory right now, by engine, process and card."""
@@ -267,10 +302,13 @@ class Voice:
         text: str | Iterable[str] | None,
         symbols: str | Iterable[str] | None,
         ids: Ids | None,
+        reading: Mapping[str, Any],
     ) -> Iterator[Sentence]:
         given = [x for x in (text, symbols, ids) if x is not None]
         if len(given) != 1:
             raise InputError(f"give one of text, symbols or ids, not {len(given)} of them")
+        if text is None and reading:
+            raise InputError(f"{', '.join(reading)} is for text, which symbols and ids are not")
         if ids is not None:
             return iter([sentence_from_ids(ids, self._manifest)])
         if symbols is not None:
@@ -278,10 +316,12 @@ class Voice:
             return sentences_from_symbol_text(symbols, fields)
         if isinstance(text, bytes) or not isinstance(text, Iterable):
             raise InputError(f"the text is {type(text).__name__}: give str, or pieces of it")
-        return self._text_sentences(text)
+        return self._text_sentences(text, reading)
 
-    def _text_sentences(self, text: str | Iterable[str]) -> Iterator[Sentence]:
-        yield from self.sentences(text)
+    def _text_sentences(
+        self, text: str | Iterable[str], reading: Mapping[str, Any]
+    ) -> Iterator[Sentence]:
+        yield from self.sentences(text, **reading)
 
     def _chunks(
         self,
@@ -292,7 +332,7 @@ class Voice:
         policy: ChunkPolicy,
         trace: dict[str, NDArray[Any]] | None,
     ) -> Iterator[AudioChunk]:
-        rate, position, silence = self._manifest.sample_rate, 0, np.zeros(0, np.float32)
+        rate, position, silence, begun = self._manifest.sample_rate, 0, 0, -1
         with ExitStack() as stack:
             pool = ThreadPoolExecutor(self._threads + 1, thread_name_prefix="sambert-tts")
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
@@ -302,10 +342,13 @@ class Voice:
             stack.callback(pieces.close)
             for piece in pieces:
                 utterance, last = piece.utterance, piece.window is None or piece.window.last
+                if utterance.number > begun:
+                    silence += round(utterance.sentence.lead * rate)
+                    begun = utterance.number
                 if trace is not None:
                     _record(trace, piece, last)
                 if piece.samples is not None:
-                    samples = np.concatenate([silence, piece.samples])
+                    samples = np.concatenate([np.zeros(silence, np.float32), piece.samples])
                     yield AudioChunk(
                         samples=samples,
                         sample_rate=rate,
@@ -316,10 +359,10 @@ class Voice:
                         timings=piece.timings,
                     )
                     position += len(samples)
-                    silence = silence[:0]
+                    silence = 0
                 if last and position:
                     pause = utterance.sentence.pause
-                    silence = np.zeros(round((gap if pause is None else pause) * rate), np.float32)
+                    silence = round((gap if pause is None else pause) * rate)
 
     def _pieces(
         self, source: ReadAhead[Sentence], style: Style, seed: int | None, policy: ChunkPolicy
@@ -355,6 +398,14 @@ class Voice:
     def _check_open(self) -> None:
         if self._closed:
             raise VoiceError("the voice was closed; open it again")
+
+
+def _reading_options(
+    ssml: bool | None, strict: bool, lexicon: UserLexicon | None, rules: Rules | None
+) -> dict[str, Any]:
+    """What the front end is asked for beyond its own ways."""
+    options = {"ssml": ssml, "strict": strict or None, "lexicon": lexicon, "rules": rules}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _record(trace: dict[str, NDArray[Any]], piece: _Piece, last: bool) -> None:

@@ -31,11 +31,14 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One breath of input: what was written, what is spoken, and the silence after it in seconds.
+    """One breath of input: what was written, and what is spoken.
 
-    `pause` is None where the synthesizer's own gap applies.
+    Attributes:
+        pause: the silence after it in seconds; None where the request's gap applies.
+        lead: silence before it in seconds, beside the pause of the sentence before.
     """
 
     text: str
     symbols: tuple[Symbol, ...]
     pause: float | None = None
+    lead: float = 0.0

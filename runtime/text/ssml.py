@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ParamSpec
 from xml.parsers import expat
 
 from sambert_trt.engines.errors import InputError
@@ -22,6 +23,8 @@ from .ssml_values import PitchScale, pause_from_attributes
 __all__ = ["PARAGRAPH", "is_ssml", "marked_pieces", "marked_text"]
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 PARAGRAPH = 0.6
 """Seconds of silence after a paragraph, where sentences have the request's gap."""
@@ -130,10 +133,10 @@ class _Reader:
         self._lines_before, self._bytes, self._begun = 0, 0, False
         self._parser = expat.ParserCreate("utf-8")
         self._parser.buffer_text = True
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
-        self._parser.CharacterDataHandler = self._characters
-        self._parser.StartDoctypeDeclHandler = self._doctype
+        self._parser.StartElementHandler = self._located(self._start)
+        self._parser.EndElementHandler = self._located(self._end)
+        self._parser.CharacterDataHandler = self._located(self._characters)
+        self._parser.StartDoctypeDeclHandler = self._located(self._doctype)
 
     def feed(self, piece: str) -> Iterator[str]:
         """Yields the text that a piece brings."""
@@ -160,8 +163,17 @@ class _Reader:
         except expat.ExpatError as error:
             place = (error.lineno + self._lines_before, error.offset + 1)
             raise self._error(self._reason(error), place) from None
-        except InputError as error:
-            raise self._error(str(error)) from None
+
+    def _located(self, handler: Callable[P, None]) -> Callable[P, None]:
+        """The handler, with the place in its errors, which only it can know."""
+
+        def handled(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                handler(*args, **kwargs)
+            except InputError as error:
+                raise self._error(str(error)) from None
+
+        return handled
 
     def _reason(self, error: expat.ExpatError) -> str:
         reason = expat.ErrorString(error.code) or "not well-formed"

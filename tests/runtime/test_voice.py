@@ -8,6 +8,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,24 @@ def test_sentences_are_joined_by_silence(plain: Voice, gap: float) -> None:
     expected = np.concatenate([alone[0], silence, alone[1], silence, alone[2]])
     assert joined.shape == expected.shape
     assert np.abs(joined - expected).max() <= 1e-6
+
+
+def test_silence_before_and_after_a_sentence(plain: Voice, monkeypatch: pytest.MonkeyPatch) -> None:
+    (alone,) = plain.sentences("你好")
+    both = [replace(alone, lead=0.3, pause=0.7), replace(alone, lead=0.05, pause=9.0)]
+    monkeypatch.setattr(plain, "sentences", lambda *_, **__: iter(both))
+    rate, spoken = plain.manifest.sample_rate, plain.say("你好").samples
+    monkeypatch.undo()
+    once = plain.say("你好").samples
+    silences = [np.zeros(round(seconds * rate), np.float32) for seconds in (0.3, 0.75)]
+    expected = np.concatenate([silences[0], once, silences[1], once])
+    assert spoken.shape == expected.shape
+    assert np.abs(spoken - expected).max() <= 1e-6
+
+
+def test_how_a_text_is_read_is_said_of_texts_alone(plain: Voice) -> None:
+    with pytest.raises(InputError, match="ssml, strict is for text"):
+        plain.say(symbols=line_of(plain), ssml=True, strict=True)
 
 
 def test_chunks_tell_where_they_belong(plain: Voice) -> None:

@@ -1,0 +1,103 @@
+"""The short forms of plain text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sambert_trt.engines.errors import InputError
+from sambert_trt.runtime.text.inline import inline_pieces, marked_inline
+from sambert_trt.runtime.text.marks import Manner, Mark, Marks, Pause, is_mark
+
+
+def parted(text: str, marks: Marks) -> list[str | Mark]:
+    """Characters, and the meanings of marks."""
+    return [marks[c] if is_mark(c) else c for c in text]
+
+
+def read(text: str) -> list[str | Mark]:
+    marks = Marks()
+    return parted(marked_inline(text, marks), marks)
+
+
+@pytest.mark.parametrize(
+    ("form", "seconds"),
+    [
+        ("[break 500ms]", 0.5),
+        ("[break 1.5 s]", 1.5),
+        ("[停顿 0.5s]", 0.5),
+        ("[停顿0.5秒]", 0.5),
+        ("[停顿 800 毫秒]", 0.8),
+        ("[break 0s]", 0.0),
+    ],
+)
+def test_pauses(form: str, seconds: float) -> None:
+    assert read(f"一{form}二") == ["一", Pause("#3", seconds), "二"]
+
+
+def test_emotions_nest_and_end() -> None:
+    found = read("一[emotion happy]二[emotion sad 0.5]三[/emotion]四[/emotion]五")
+    happy, sad = Manner(emotion="happy"), Manner(emotion="sad", intensity=0.5)
+    assert found == ["一", happy, "二", sad, "三", happy, "四", Manner(), "五"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "重[chong2]庆",
+        "[break]",
+        "[break 5]",
+        "[break500ms]",
+        "[停顿]",
+        "[emotion]",
+        "[emotion 开心]",
+        "[/break]",
+        "a[b]c[",
+        "[[]]",
+    ],
+)
+def test_other_brackets_are_text(text: str) -> None:
+    assert marked_inline(text, Marks()) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[break 11s]", "break '11s': needs 0s to 10s"),
+        ("[break 1.2.3s]", "break '1.2.3s': needs seconds"),
+        ("[emotion sad 3]", "intensity '3': needs a number from 0.01 to 2"),
+        ("[emotion sad 0]", "intensity '0': needs"),
+    ],
+)
+def test_values_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        marked_inline(text, Marks())
+
+
+def test_an_end_without_a_beginning_is_told() -> None:
+    told: list[str] = []
+    assert marked_inline("一[/emotion]二", Marks(), warn=told.append) == "一二"
+    assert told == ["[/emotion] closes nothing; it is left out"]
+
+
+def test_characters_of_the_marks_plane_are_dropped() -> None:
+    assert read("一\U000f0000二[break 1s]") == ["一", "二", Pause("#3", 1.0)]
+
+
+TEXT = "一[break 500ms]二[emotion happy]三重[chong2]庆[/emotion]四[ 五[break 1s"
+
+
+@given(st.lists(st.integers(1, 12), max_size=12))
+def test_pieces_are_read_as_the_whole(sizes: list[int]) -> None:
+    ends = [0]
+    for size in sizes:
+        ends.append(ends[-1] + size)
+    pieces = [TEXT[a:b] for a, b in zip(ends, [*ends[1:], len(TEXT)], strict=True)]
+    marks = Marks()
+    assert parted("".join(inline_pieces(pieces, marks)), marks) == read(TEXT)
+
+
+def test_an_open_bracket_holds_up_no_more_than_a_form() -> None:
+    pieces = inline_pieces(["一[" + "二" * 100, "三"], Marks())
+    assert next(pieces) == "一[" + "二" * 100
