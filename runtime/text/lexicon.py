@@ -1,149 +1,108 @@
-"""Everyday words that the phrase dictionary lacks, so that they are kept together and read right.
+"""The words the front end knows beside pypinyin's dictionaries, read from data/*.txt.
 
-Plain facts of the language written down by hand; standard library only.
+How often words occur (after jieba's dictionary), readings of our own, and words whose last syllable
+is light. Standard library only; nothing is read before the first call.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
-__all__ = ["ERHUA_EXCEPTIONS", "NUMERALS", "everyday_words", "neutral_words", "read_words"]
+from .readings import readings
+
+__all__ = ["NUMERALS", "Lexicon", "data_lines", "lexicon"]
 
 NUMERALS = frozenset("零〇一二两三四五六七八九十百千万亿")
 
-_ERHUA_EXCEPTIONS = """
-儿子 儿女 儿童 儿歌 儿科 儿孙 儿时 儿媳 儿戏 女儿 婴儿 幼儿 孤儿 少儿 小儿 胎儿 健儿 男儿 宠儿
-患儿 弃儿 产儿 生儿 托儿 血儿 育儿
-"""
-ERHUA_EXCEPTIONS = frozenset(_ERHUA_EXCEPTIONS.split())
-"""Words in which 儿 is a syllable of its own."""
+_DATA = Path(__file__).parent / "data"
+_OWN_COST = 136
+_PHRASE_COST = 200
 
-_NEUTRAL = """
-妈妈 爸爸 爷爷 奶奶 哥哥 姐姐 弟弟 妹妹 叔叔 舅舅 姑姑 婆婆 公公 伯伯 太太 宝宝 星星 猩猩 娃娃
-谢谢 看看 听听 说说 想想 试试 问问 走走 坐坐 尝尝 聊聊 先生 学生 朋友 东西 衣服 时候 名字 喜欢
-认识 知识 消息 休息 意思 客气 便宜 漂亮 聪明 明白 清楚 舒服 麻烦 热闹 关系 没关系 部分 事情 味道
-眼睛 头发 耳朵 嘴巴 胳膊 脑袋 指甲 骨头 石头 木头 馒头 枕头 拳头 舌头 前头 后头 里头 外头 上头
-丈夫 大夫 师傅 困难 行李 照顾 答应 告诉 打听 商量 招呼 打招呼 收拾 打扮 打算 咳嗽 窗户 钥匙 暖和
-凉快 干净 结实 老实 厉害 规矩 道理 笑话 故事 太阳 月亮 云彩 豆腐 葡萄 萝卜 石榴 黄瓜 蘑菇 粮食
-点心 家伙 伙计 亲戚 媳妇 姑娘 丫头 女婿 本事 打发 打量 琢磨 早上 晚上 路上 街上 地上 身上 手上
-桌上 墙上 床上 脸上 头上 世上 早晨 外边 里边 前边 后边 左边 右边 上边 下边 东边 西边 南边 北边
-那边 这边 回来 起来 出来 进来 过来 下来 上来 回去 还是 怎么 什么 那么 这么 多么 为什么 我们 你们
-他们 她们 它们 咱们 人们 孩子们 同学们 朋友们 桌子 椅子 房子 杯子 盘子 瓶子 盒子 箱子 袋子 帽子
-裤子 裙子 袜子 鞋子 鼻子 脖子 嗓子 肚子 胖子 个子 儿子 妻子 孙子 狮子 猴子 兔子 鸽子 蚊子 虫子
-鸭子 橘子 柿子 桃子 李子 梨子 枣子 栗子 叶子 种子 院子 屋子 巷子 村子 车子 轮子 胡子 影子 样子
-日子 法子 面子 句子 票子 本子 册子 被子 帘子 筷子 勺子 叉子 刀子 剪子 梳子 镜子 扇子 旗子 笛子
-钉子 锤子 斧子 凳子 柜子 架子 梯子 篮子 桶子 罐子 孩子 一辈子 小伙子 下子 一下子 嫂子 婶子 饺子
-包子 粽子 辣子 沙子 毯子 绳子 鞭子 别人 哪个 那个 这个 每个 几个 下个 上个 记得 觉得 懂得 值得
-晓得 显得 认得 舍得 使得 免得 省得 似的 有的 是的 好的 真的 的话 罢了 算了 为了 除了 极了 跟着
-接着 随着 沿着 朝着 冲着 比方 帮手 包袱 扁担 簸箕 财主 苍蝇 柴火 称呼 畜生 刺猬 凑合 村里 耽搁
-耽误 灯笼 提防 嘀咕 动静 动弹 队伍 对付 多少 恶心 风筝 福气 甘蔗 高粱 膏药 疙瘩 功夫 工夫 寡妇
-官司 棺材 罐头 闺女 含糊 合同 和尚 核桃 狐狸 胡琴 糊涂 皇上 活泼 火候 机灵 脊梁 记号 记性 嫁妆
-见识 将就 交情 叫唤 街坊 戒指 精神 口袋 快活 喇叭 懒得 浪头 篱笆 力气 痢疾 利落 利索 铃铛 溜达
-啰嗦 骆驼 麻利 马虎 买卖 忙活 冒失 眉毛 迷糊 苗条 名堂 模糊 难为 脑子 念叨 娘家 奴才 挪动 牌楼
-盘算 脾气 屁股 便当 勤快 亲家 热和 人家 软和 扫帚 上司 烧饼 少爷 身份 神气 生意 牲口 师父 石匠
-使唤 世故 收成 首饰 属相 思量 算计 岁数 踏实 抬举 态度 特务 体面 跳蚤 铁匠 妥当 唾沫 挖苦 尾巴
-委屈 稳当 稀罕 下巴 吓唬 乡下 相声 小气 心思 新鲜 行头 兄弟 秀才 秀气 学问 衙门 哑巴 胭脂 烟筒
-砚台 秧歌 养活 吆喝 妖精 衣裳 意识 应酬 冤枉 月饼 运气 在乎 扎实 眨巴 栅栏 张罗 丈人 帐篷 招牌
-折腾 芝麻 主意 状元 字号 自在 祖宗 琵琶 玻璃 玫瑰 吩咐 胡同 葫芦 牡丹 枇杷 交代 护士 大方 大爷
-弟兄
-"""
 
-_EVERYDAY = """
-一个 两个 三个 四个 五个 六个 七个 八个 九个 十个 老虎 展览 老师 公司 电脑 今天 明天 昨天 前天
-后天 现在 飞机 考试 火车 汽车 出租车 公共汽车 地铁 高铁 机场 车站 火车站 医院 学校 大学 中学 小学
-同学 教室 教授 老人 男人 女人 大人 小孩 男孩 女孩 小朋友 医生 警察 司机 工人 农民 经理 老板 客人
-病人 游客 作家 歌手 演员 导演 记者 律师 电话 手机 电视 电影 电影院 冰箱 空调 洗衣机 照片 相机 音乐
-唱歌 跳舞 画画 游戏 运动 跑步 游泳 足球 篮球 排球 乒乓球 羽毛球 网球 比赛 爬山 旅游 旅行 护照 签证
-行程 酒店 宾馆 饭店 餐厅 商店 超市 市场 商场 书店 图书馆 博物馆 公园 动物园 银行 邮局 咖啡 咖啡馆
-牛奶 果汁 啤酒 红酒 茶叶 面包 米饭 面条 鸡蛋 牛肉 羊肉 猪肉 鸡肉 水果 苹果 香蕉 西瓜 草莓 蔬菜
-白菜 早饭 午饭 晚饭 早餐 午餐 晚餐 做饭 吃饭 喝水 喝茶 睡觉 起床 洗澡 洗手 上班 下班 上课 下课
-上学 放学 上网 回家 出门 出发 到达 开始 结束 工作 学习 生活 休假 放假 假期 周末 星期 星期天 星期日
-月份 年级 年轻 年龄 生日 快乐 生日快乐 节日 春节 新年 中秋节 国庆节 历史 文化 语言 汉语 中文 英语
-英文 日语 法语 外语 汉字 拼音 词语 句号 生词 课本 作业 练习 复习 预习 问题 答案 回答 提问 解释
-介绍 说明 讨论 研究 分析 发现 发明 发展 发生 变化 变成 成为 成功 失败 努力 认真 小心 注意 安全
-危险 健康 身体 感冒 发烧 生病 看病 吃药 手术 检查 锻炼 减肥 天气 下雨 下雪 刮风 晴天 阴天 春天
-夏天 秋天 冬天 春季 夏季 秋季 冬季 温度 气温 空气 环境 保护 污染 自然 动物 植物 花园 森林 草地
-大海 海边 河流 湖泊 世界 国家 中国 美国 英国 法国 德国 日本 韩国 北京 上海 广州 深圳 香港 城市
-农村 街道 马路 路口 红绿灯 地图 方向 左右 前面 后面 上面 下面 里面 外面 对面 旁边 附近 中间 中心
-南方 北方 东方 西方 上午 中午 下午 傍晚 半夜 小时 分钟 刚才 以前 以后 之前 之后 将来 未来 过去
-最近 最后 最初 终于 突然 忽然 已经 曾经 正在 马上 立刻 经常 常常 总是 一直 永远 有时候 偶尔 从来
-从不 几乎 大概 可能 也许 一定 肯定 必须 应该 需要 可以 能够 愿意 希望 想要 打开 关上 进入 离开
-参加 参观 访问 欢迎 迎接 帮助 帮忙 支持 反对 同意 拒绝 接受 允许 禁止 要求 请求 建议 意见 想法
-办法 方法 方式 方面 原因 结果 影响 作用 效果 目的 目标 计划 决定 选择 准备 安排 组织 管理 控制
-使用 利用 应用 提供 提高 增加 减少 改变 改善 改进 解决 处理 完成 实现 进行 继续 停止 保持 保证
-保存 放弃 坚持 重视 尊重 理解 了解 相信 怀疑 担心 害怕 高兴 开心 难过 伤心 生气 激动 紧张 放松
-满意 失望 后悔 羡慕 感动 感谢 抱歉 原谅 经济 政治 社会 科学 技术 科技 教育 法律 艺术 文学 数学
-物理 化学 医学 哲学 工业 农业 商业 企业 行业 职业 专业 产品 商品 质量 数量 价格 价值 成本 利润
-收入 工资 投资 贸易 合作 竞争 机会 挑战 压力 能力 水平 经验 精力 时间 空间 地点 地址 位于 号码
-密码 网站 网络 互联网 信息 数据 软件 程序 系统 智能 人工智能 机器 机器人 语音 声音 合成 模型 训练
-文本 文字 文章 小说 故事书 新闻 报纸 杂志 广告 节目 频道 因为 所以 虽然 但是 不过 可是 而且 并且
-或者 如果 要是 即使 只要 只有 除非 无论 不管 尽管 然而 因此 于是 然后 首先 其次 另外 例如 比如
-关于 对于 由于 根据 按照 通过 经过 自己 大家 别的 其他 其它 任何 所有 全部 一切 许多 很多 不少
-一些 一点 一起 一样 一般 一共 一边 非常 十分 特别 尤其 比较 更加 稍微 极其 重要 主要 必要 简单
-复杂 容易 方便 普通 特殊 正常 奇怪 著名 有名 美丽 可爱 善良 勇敢 诚实 幽默 活跃 安静 出租 出现
-出口 进口 人口 门口 窗口 入口 不是 没有 不要 不能 不会 不用 不行 不同 不错 当然 其实 似乎 好像
-首都 天安门 长城 故宫 黄河 长江 人民 政府 总统 主席 总理 市长 校长 部长 局长 院长 会议 报告 文件
-客厅 卧室 厨房 厕所 洗手间 阳台 电梯 楼梯 家具 沙发 书架 书包 钱包 雨伞 眼镜 手表 铅笔 钢笔 毛笔
-本来 统一 唯一 万一 专一 单一 之一 第一 星期一 星期二 星期三 星期四 星期五 星期六 周一 周二 周三
-周四 周五 周六 周日 出去 进去 上去 下去 老百姓 真诚 爱情 面前 每天 天天 小姐 女士 每次 这次 这样
-那样 这些 那些 哪些 怎样 如何 友谊 幸福 感情 心情 性格 兴趣 爱好 习惯 精彩 优秀 丰富 巨大 伟大
-明显 清晰 准确 正确 错误 完全 完整 真正 真实 实际 实在 具体 直接 间接 迅速 缓慢 逐渐 慢慢 好好
-轻轻 悄悄 静静 渐渐 刚刚 仅仅 往往 早就 早已 又是 也是 这是 那是 就是 只是 正是 不仅 不但 从而
-以及 与其 甚至 至少 至于 以来 以上 以下 以内 以外 当中 其中 之间 房间 教练 球队 球迷 歌曲 乐队
-舞台 观众 读者 作者 作品 主人 邻居 顾客 服务 服务员 售货员 乘客 旅客 导游 季节 天空 阳光 空中 月光
-星空 白天 黑夜 夜晚 清晨 黄昏 山水 高山 山上 水中 江河 沙漠 岛屿 村庄 田野 树木 树林 花朵 小鸟
-小狗 小猫 熊猫 大象 马车 自行车 摩托车 卡车 轮船 码头 桥梁 隧道 楼房 大楼 高楼 建筑 设计 工程
-工程师 科学家 艺术家 画家 音乐家 运动员 志愿者 领导 干部 群众 民族 传统 现代 古代 当代 近代 时代
-年代 世纪 提醒 通知 邀请 参与 负责 担任 属于 包括 包含 存在 产生 造成 引起 达到 超过 接近 远离
-追求 寻找 找到 看到 听到 想到 遇到 见到 感到 得到 收到 受到 拿到 看见 听见 遇见 放在 站在 坐在
-住在 来自 走进 走出 跑进 带来 带走 送给 交给 借给 变得 长大 长时间 很久 好久 多久 多年 今年 明年
-去年 前年 后年 本月 上周 下周 上月 下月 当时 那时 这时 平时 同时 随时 及时 按时 准时 小时候 从前
-从小 到处 处处 四周 周围 边上 内部 外部 表面 背后 身后 眼前
-"""
+@dataclass(frozen=True)
+class Lexicon:
+    """What is known of words.
 
-_READ = {
-    "还款": "huan2 kuan3",
-    "还钱": "huan2 qian2",
-    "还书": "huan2 shu1",
-    "还给": "huan2 gei3",
-    "银行": "yin2 hang2",
-    "行长": "hang2 zhang3",
-    "音乐": "yin1 yue4",
-    "音乐家": "yin1 yue4 jia1",
-    "长时间": "chang2 shi2 jian1",
-    "变得": "bian4 de5",
-    "睡觉": "shui4 jiao4",
-    "大夫": "dai4 fu5",
-    "便宜": "pian2 yi5",
-    "一行": "yi1 xing2",
-    "只好": "zhi3 hao3",
-    "长得": "zhang3 de5",
-    "得了": "de2 le5",
-    "都是": "dou1 shi4",
-    "都有": "dou1 you3",
-    "都会": "dou1 hui4",
-    "重新": "chong2 xin1",
-    "为了": "wei4 le5",
-    "因为": "yin1 wei4",
-    "对不起": "dui4 bu5 qi3",
-    "了不起": "liao3 bu5 qi3",
-    "差不多": "cha4 bu5 duo1",
-    "来不及": "lai2 bu5 ji2",
-}
+    Attributes:
+        costs: of a word in a text, in eighths of a bit: the rarer, the dearer.
+        longest: by first character, the length of the longest word.
+        read: numbered pinyin, blank between, of words the dictionaries get wrong.
+        neutral: words whose last syllable is written without a tone.
+        light: words whose last syllable has a tone in dictionaries and loses it in speech.
+        own_er: words in which 儿 is a syllable of its own.
+        counting: words whose 一 counts what follows them.
+    """
+
+    costs: Mapping[str, int]
+    longest: Mapping[str, int]
+    read: Mapping[str, str]
+    neutral: frozenset[str]
+    light: frozenset[str]
+    own_er: frozenset[str]
+    counting: frozenset[str]
 
 
 @lru_cache(maxsize=1)
-def neutral_words() -> frozenset[str]:
-    """Words whose last syllable has the neutral tone."""
-    return frozenset(_NEUTRAL.split())
+def lexicon() -> Lexicon:
+    """All lists, read once (about 0.1 s).
+
+    Raises:
+        InputError: pypinyin's dictionaries are missing.
+    """
+    entries = map(str.split, data_lines("readings"))
+    read = {word: " ".join(syllables) for word, *syllables in entries}
+    sections = _sections("word_lists")
+    costs = _costs()
+    for word in (*read, *sections["neutral"]):
+        costs[word] = min(costs.get(word, _OWN_COST), _OWN_COST)
+    for phrase in readings().phrases:
+        costs.setdefault(phrase, _PHRASE_COST)
+    for word in sections["no words"]:
+        costs.pop(word, None)
+    return Lexicon(
+        costs=costs,
+        longest=_longest(costs),
+        read=read,
+        neutral=sections["neutral"],
+        light=sections["light"],
+        own_er=sections["own 儿"],
+        counting=sections["counting 一"],
+    )
 
 
-@lru_cache(maxsize=1)
-def everyday_words() -> frozenset[str]:
-    """Common words: the segmentation prefers them."""
-    return neutral_words() | frozenset(_EVERYDAY.split()) | frozenset(_READ)
+def data_lines(name: str) -> Iterator[str]:
+    """The lines of data/<name>.txt that hold data."""
+    with (_DATA / f"{name}.txt").open(encoding="utf-8") as file:
+        for line in file:
+            if line.strip() and not line.startswith("#"):
+                yield line.rstrip("\n")
 
 
-def read_words(word: str) -> str | None:
-    """The numbered pinyin of a word whose parts would be read wrongly, None for others."""
-    return _READ.get(word)
+def _costs() -> dict[str, int]:
+    costs: dict[str, int] = {}
+    for line in data_lines("words"):
+        cost, *words = line.split()
+        costs.update(dict.fromkeys(words, int(cost)))
+    return costs
+
+
+def _longest(words: Mapping[str, int]) -> dict[str, int]:
+    longest: dict[str, int] = {}
+    for word in words:
+        if len(word) > longest.get(word[0], 0):
+            longest[word[0]] = len(word)
+    return longest
+
+
+def _sections(name: str) -> dict[str, frozenset[str]]:
+    sections: dict[str, set[str]] = {}
+    words: set[str] = set()
+    for line in data_lines(name):
+        if line.startswith("["):
+            words = sections.setdefault(line.strip("[]"), set())
+        else:
+            words.update(line.split())
+    return {title: frozenset(found) for title, found in sections.items()}

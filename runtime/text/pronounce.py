@@ -7,16 +7,21 @@ Reads pypinyin's dictionaries, does not import pypinyin.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
-from itertools import groupby
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
 
-from .lexicon import ERHUA_EXCEPTIONS, NUMERALS, everyday_words, neutral_words, read_words
+from .erhua import merge_erhua
+from .marks import is_mark
 from .overrides import split_overrides
-from .phones import phones_from_syllable, spell_syllable, syllable_table
+from .polyphones import END, START
+from .pronunciation import read_word
+from .reading import Kind, Word
 from .readings import is_hanzi, readings
-from .sandhi import Spoken, sandhi_tones
+from .sandhi import apply_sandhi
+from .segment import cut_words
+from .user_lexicon import Entry, UserLexicon
 
 __all__ = [
     "PAUSES",
@@ -34,109 +39,71 @@ logger = logging.getLogger(__name__)
 PAUSES = frozenset("，、；：。！？…—")
 """The marks of normalised text at which speech pauses."""
 
-_LONGEST_PHRASE = 8
-_BEFORE_GE = frozenset("一二两三四五六七八九十百千万几这那哪每半数下上")
-_BEFORE_ZHI = frozenset("一二两三四五六七八九十百千万几这那哪每半")
-_DEGREES = frozenset("很太更最多真好较")
-_SUBJECTS = frozenset("我你他她它们也就还都总")
-
-
-class Kind(Enum):
-    """What a word is."""
-
-    HANZI = "hanzi"
-    LATIN = "latin"
-    PAUSE = "pause"
+_NOTHING = UserLexicon()
 
 
 @dataclass(frozen=True)
-class Word:
-    """A word, a run of Latin letters, or a pause mark.
+class _Text:
+    """A text without marks and brackets: where its characters stood, what is prescribed."""
 
-    Only Chinese words carry syllables, one for each character until erhua is merged; `given`
-    holds the positions of those that the text itself prescribes.
-    """
-
-    text: str
-    kind: Kind
-    syllables: tuple[str, ...] = ()
-    given: frozenset[int] = frozenset()
+    characters: str
+    places: Sequence[int]
+    given: Mapping[int, str]
+    lexicon: UserLexicon
 
 
-def lexical_pinyin(text: str) -> list[str]:
+def lexical_pinyin(text: str, lexicon: UserLexicon | None = None) -> list[str]:
     """The numbered syllables of a normalised text before sandhi; the 儿 of erhua is `r5`."""
-    return [s for word in words_from_text(text) for s in word.syllables]
+    return [s for word in words_from_text(text, lexicon) for s in word.syllables]
 
 
-def words_from_text(text: str) -> list[Word]:
+def words_from_text(text: str, lexicon: UserLexicon | None = None) -> list[Word]:
     """Splits a normalised text into words with lexical readings.
 
-    A bracketed reading after a character (`重[chong2]庆`) is used as it stands. Characters no
-    dictionary knows are left out with a warning.
+    A bracketed reading after a character (`重[chong2]庆`) is used as it stands; then the words of
+    `lexicon`, the longest first; then dictionaries and rules. A control mark ends a word and is a
+    word itself. Characters no dictionary knows are left out with a warning. A Latin word comes
+    with syllables where the lexicon reads it in pinyin, else without.
 
     Raises:
         InputError: the dictionaries are missing.
     """
-    plain, given = split_overrides(text)
-    words: list[Word] = []
-    position = 0
-    for kind, group in groupby(plain, _kind):
-        run = "".join(group)
-        if kind is Kind.HANZI:
-            words += _words_from_hanzi(run, {i - position: s for i, s in given.items()})
-        elif kind is Kind.LATIN:
-            words.append(Word(run, kind))
-        elif kind is Kind.PAUSE:
-            words.append(Word(run[0], kind))
-        position += len(run)
-    return words
+    stripped = split_overrides(text)
+    spoken = [i for i, character in enumerate(stripped.text) if not is_mark(character)]
+    given = {at: stripped.given[i] for at, i in enumerate(spoken) if i in stripped.given}
+    bare = _Text(
+        "".join(stripped.text[i] for i in spoken),
+        [stripped.places[i] for i in spoken],
+        given,
+        lexicon or _NOTHING,
+    )
+    marks = [i for i, character in enumerate(stripped.text) if is_mark(character)]
+    words = _words(bare, [i - n for n, i in enumerate(marks)])
+    marked = [Word(stripped.text[i], Kind.MARK, start=stripped.places[i]) for i in marks]
+    return sorted([*words, *marked], key=lambda word: word.start) if marks else list(words)
 
 
-def cut_words(text: str) -> list[str]:
-    """Segments a run of Chinese characters: the fewest words, everyday ones preferred."""
-    known, everyday = readings().phrases, everyday_words()
-    best: list[tuple[float, int]] = [(0.0, 0)] * (len(text) + 1)
-    for start in range(len(text) - 1, -1, -1):
-        best[start] = (best[start + 1][0] + 1.05, 1)
-        for length in range(2, min(_LONGEST_PHRASE, len(text) - start) + 1):
-            piece = text[start : start + length]
-            if piece in everyday or piece in known:
-                cost = best[start + length][0] + (0.9 if piece in everyday else 1.0)
-                if cost < best[start][0]:
-                    best[start] = (cost, length)
-    return list(_joined(_pieces(text, [length for _, length in best])))
-
-
-def apply_sandhi(words: Sequence[Word]) -> list[Word]:
-    """Replaces lexical tones by spoken ones: 一, 不 and third tones, between pauses.
-
-    Readings given in the text keep their tone.
-    """
-    result: list[Word] = []
-    for is_hanzi_run, group in groupby(words, lambda word: word.kind is Kind.HANZI):
-        run = list(group)
-        result += _spoken_words(run) if is_hanzi_run else run
-    return result
-
-
-def merge_erhua(words: Sequence[Word], phones: Collection[str] | None = None) -> list[Word]:
-    """Joins each `r5` with the syllable before it (`hua1 r5` -> `huar1`).
-
-    Where the table, or the voice's `phones`, has no such syllable, 儿 stays one of its own.
-    """
-    return [
-        replace(word, syllables=tuple(_merged(word.syllables, phones)), given=frozenset())
-        if "r5" in word.syllables
-        else word
-        for word in words
-    ]
+def _words(text: _Text, cuts: Sequence[int]) -> Iterator[Word]:
+    """The words of a text; none goes across one of the sorted `cuts`."""
+    start = 0
+    for kind, group in groupby(text.characters, _kind):
+        end = start + len(list(group))
+        inner = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
+        for first, last in pairwise(sorted({start, *inner, end})):
+            if kind is Kind.HANZI:
+                yield from _hanzi_words(text, first, last, (start, end))
+            elif kind is Kind.LATIN:
+                yield from _latin_words(text, first, last)
+            elif kind is Kind.PAUSE:
+                yield Word(text.characters[first], kind, start=text.places[first])
+        start = end
 
 
 def _kind(character: str) -> Kind | None:
     if character in PAUSES:
         return Kind.PAUSE
-    if character.isascii() and character.isalpha():
-        return Kind.LATIN
+    if character.isascii():
+        return Kind.LATIN if character.isalpha() else None
     if not is_hanzi(character):
         return None
     if character not in readings().characters:
@@ -145,119 +112,62 @@ def _kind(character: str) -> Kind | None:
     return Kind.HANZI
 
 
-def _pieces(text: str, lengths: Sequence[int]) -> Iterator[str]:
-    start = 0
-    while start < len(text):
-        yield text[start : start + lengths[start]]
-        start += lengths[start]
+def _latin_words(text: _Text, first: int, last: int) -> Iterator[Word]:
+    """A run of letters as it stands, with a lexicon's syllables, or the words to say instead."""
+    written, place = text.characters[first:last], text.places[first]
+    entry = text.lexicon.entry(written) or Entry(letters=(written,))
+    if entry.syllables:
+        given = frozenset(range(len(entry.syllables)))
+        reasons = ("lexicon",) * len(entry.syllables)
+        yield Word(written, Kind.LATIN, entry.syllables, given, place, reasons)
+    spelled = "".join(entry.letters).casefold() == written.casefold()
+    for i, letters in enumerate(entry.letters):
+        passed = len("".join(entry.letters[:i])) if spelled else 0
+        yield Word(letters, Kind.LATIN, start=text.places[first + passed])
 
 
-def _joined(pieces: Iterator[str]) -> Iterator[str]:
-    """Keeps a number one word, and the 儿 of erhua with its word."""
-    held = ""
-    for piece in pieces:
-        if held and _belongs(held, piece):
-            held += piece
+def _hanzi_words(text: _Text, first: int, last: int, stretch: tuple[int, int]) -> Iterator[Word]:
+    """The words between two places of a stretch of Chinese characters, which is their context."""
+    context = f"{START}{text.characters[slice(*stretch)]}{END}"
+    position = first
+    for word, entry in _matched_words(text.characters[first:last], text.lexicon):
+        at = position + len(START) - stretch[0]
+        if entry is None:
+            reads = read_word(word, context, at)
         else:
-            if held:
-                yield held
-            held = piece
-    if held:
-        yield held
+            reads = [(syllable, "lexicon") for syllable in entry.syllables]
+        yield _given_word(text, word, position, reads, fixed=entry is not None)
+        position += len(word)
 
 
-def _belongs(held: str, piece: str) -> bool:
-    if piece == "儿":
-        return held[-1] + piece not in ERHUA_EXCEPTIONS
-    return NUMERALS.issuperset(held) and NUMERALS.issuperset(piece)
-
-
-def _words_from_hanzi(run: str, given: Mapping[int, str]) -> list[Word]:
-    words, start = [], 0
-    for piece in cut_words(run):
-        syllables = [
-            given.get(start + i) or _in_context(run, start + i, syllable, len(piece))
-            for i, syllable in enumerate(_dictionary_reading(piece))
-        ]
-        fixed = frozenset(i for i in range(len(piece)) if start + i in given)
-        words.append(Word(piece, Kind.HANZI, tuple(syllables), fixed))
-        start += len(piece)
-    return words
-
-
-def _dictionary_reading(word: str) -> list[str]:
-    table = readings()
-    listed = read_words(word) or table.phrases.get(word)
-    syllables = listed.split() if listed else []
-    if len(syllables) != len(word):
-        syllables = _composed_reading(word)
-    if word in neutral_words():
-        syllables[-1] = syllables[-1][:-1] + "5"
-    return syllables
-
-
-def _composed_reading(word: str) -> list[str]:
-    table = readings()
-    if len(word) > 2 and word.endswith("儿"):
-        return [*_dictionary_reading(word[:-1]), table.characters["儿"]]
-    return [table.characters[character] for character in word]
-
-
-def _in_context(run: str, index: int, syllable: str, word_length: int) -> str:
-    character = run[index]
-    before, after = run[index - 1 : index] if index else "", run[index + 1 : index + 2]
-    if character == "一":
-        return "yi1"
-    if character == "不":
-        return "bu5" if syllable == "bu5" else "bu4"
-    if character == "儿" and before:
-        whole = before + "儿" in ERHUA_EXCEPTIONS or "儿" + after in ERHUA_EXCEPTIONS
-        return "er2" if whole else "r5"
-    if character == "个" and before in _BEFORE_GE and before:
-        return "ge5"
-    return (
-        _alone(character, before, after, run[:index]) or syllable if word_length == 1 else syllable
+def _given_word(
+    text: _Text, word: str, position: int, reads: list[tuple[str, str]], *, fixed: bool
+) -> Word:
+    """A word with what the text prescribes for its characters."""
+    prescribed = {
+        i: text.given[position + i] for i in range(len(word)) if position + i in text.given
+    }
+    for i, syllable in prescribed.items():
+        reads[i] = (syllable, "given")
+    return Word(
+        word,
+        Kind.HANZI,
+        tuple(syllable for syllable, _ in reads),
+        frozenset(range(len(word)) if fixed else prescribed),
+        text.places[position],
+        tuple(reason for _, reason in reads),
     )
 
 
-def _alone(character: str, before: str, after: str, head: str) -> str | None:
-    """The reading of a common polyphone that is a word by itself, None where it has no rule."""
-    if character == "只" and before:
-        return "zhi1" if before in _BEFORE_ZHI else "zhi3"
-    if character == "得" and before and after:
-        return "dei3" if before in _SUBJECTS else "de5"
-    if character == "地" and after and len(head) > 1:
-        return "de5" if head[-1] == head[-2] or head[-2] in _DEGREES else None
-    if character == "长" and (before and before in _DEGREES):
-        return "chang2"
-    return None
-
-
-def _spoken_words(run: Sequence[Word]) -> list[Word]:
-    spoken = [
-        Spoken(character, syllable, number, i in word.given)
-        for number, word in enumerate(run)
-        for i, (character, syllable) in enumerate(zip(word.text, word.syllables, strict=True))
-    ]
-    tones = iter(sandhi_tones(spoken))
-    return [replace(word, syllables=tuple(next(tones) for _ in word.syllables)) for word in run]
-
-
-def _merged(syllables: Sequence[str], phones: Collection[str] | None) -> list[str]:
-    merged: list[str] = []
-    for syllable in syllables:
-        if syllable != "r5":
-            merged.append(syllable)
-        elif merged and _has_erhua(merged[-1], phones):
-            merged[-1] = f"{merged[-1][:-1]}r{merged[-1][-1]}"
+def _matched_words(run: str, lexicon: UserLexicon) -> Iterator[tuple[str, Entry | None]]:
+    """The words of a run; those of the lexicon come with their entries."""
+    start = end = 0
+    while end < len(run):
+        match = lexicon.longest_match(run, end) if len(lexicon) else ""
+        if match:
+            yield from ((word, None) for word in cut_words(run[start:end]))
+            yield match, lexicon.entry(match)
+            start = end = end + len(match)
         else:
-            merged.append("er5")
-    return merged
-
-
-def _has_erhua(syllable: str, phones: Collection[str] | None) -> bool:
-    letters = spell_syllable(syllable[:-1]) + "r"
-    if letters not in syllable_table() or letters == "er":
-        return False
-    spoken, _ = phones_from_syllable(f"{letters}{syllable[-1]}")
-    return phones is None or set(spoken) <= set(phones)
+            end = end + 1 if len(lexicon) else len(run)
+    yield from ((word, None) for word in cut_words(run[start:]))

@@ -1,0 +1,83 @@
+"""How a character with several readings is read where no word decides: rules over its neighbours.
+
+The rules stand in data/polyphones.txt, whose head explains them. Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .lexicon import data_lines
+
+__all__ = ["END", "REACH", "START", "Rule", "choose_reading", "polyphones"]
+
+START, END = "^", "$"
+"""What stands before and after the Chinese characters of a stretch in the context of a rule."""
+
+REACH = 6
+"""How many characters either side the rules may look at."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A reading and where it holds; empty tuples ask nothing.
+
+    Attributes:
+        before, after: what the text before must end with and the text after must begin with.
+        not_before, not_after: what they must not.
+    """
+
+    reading: str
+    name: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    not_before: tuple[str, ...] = ()
+    not_after: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> bool:
+        """Whether it holds everywhere."""
+        return not (self.before or self.after or self.not_before or self.not_after)
+
+    def fits(self, before: str, after: str) -> bool:
+        """Whether it holds between two texts."""
+        return (
+            (not self.before or before.endswith(self.before))
+            and (not self.after or after.startswith(self.after))
+            and not (self.not_before and before.endswith(self.not_before))
+            and not (self.not_after and after.startswith(self.not_after))
+        )
+
+
+def choose_reading(character: str, before: str, after: str) -> Rule | None:
+    """The rule for a character between two texts (which `START` and `END` may bound), or None."""
+    for rule in polyphones().get(character, ()):
+        if rule.fits(before, after):
+            return rule
+    return None
+
+
+@lru_cache(maxsize=1)
+def polyphones() -> Mapping[str, tuple[Rule, ...]]:
+    """The rules of each character, in order."""
+    classes: dict[str, tuple[str, ...]] = {}
+    rules: dict[str, tuple[Rule, ...]] = {}
+    for line in data_lines("polyphones"):
+        first, *rest = line.split()
+        if first.startswith("@"):
+            classes[first] = tuple(rest[0])
+        else:
+            rules[first] = (*rules.get(first, ()), _rule(rest, classes))
+    return rules
+
+
+def _rule(fields: list[str], classes: Mapping[str, tuple[str, ...]]) -> Rule:
+    reading, name, *conditions = fields
+    sides: dict[str, tuple[str, ...]] = {"<": (), ">": (), "!<": (), "!>": ()}
+    for condition in conditions:
+        sign = condition[:2] if condition.startswith("!") else condition[0]
+        listed = condition[len(sign) :].split("|")
+        sides[sign] = tuple(text for item in listed for text in classes.get(item, (item,)))
+    return Rule(reading, name, sides["<"], sides[">"], sides["!<"], sides["!>"])
