@@ -16,7 +16,7 @@ from .delivery import Delivery
 
 __all__ = ["Envelope", "Shape", "envelope_from_delivery"]
 
-_RAMP = 0.008
+_RAMP = 0.006
 """Seconds in which a gain changes, a frame's at most: no click, and no syllable is blurred."""
 
 
