@@ -1,4 +1,4 @@
-"""sambert-tts: say, stream, voices, info and doctor.
+"""sambert-tts: say, stream, text, voices, info and doctor.
 
 Exit codes: 0 done; 1 something failed (one sentence on standard error); 2 wrong usage; 3 the card
 was lost to this process, and a new one may reach it again; 130 Ctrl-C.
@@ -13,13 +13,20 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sambert_trt.engines.errors import DeviceLostError, InputError, SambertError
+
+from .cli_text import (
+    add_reading_options,
+    add_text_command,
+    content_from_options,
+    reading_from_options,
+    ttsfrd_lines,
+)
 
 if TYPE_CHECKING:
     from .audio import AudioChunk, AudioWriter
@@ -28,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "main"]
 
-_BLOCK = 1 << 16
 _LOST = 3
 READER = "sambert-tts-text"
 
@@ -215,14 +221,14 @@ def _chunks(
     policy: Any,
     trace: dict[str, Any] | None,
 ) -> Iterator[AudioChunk]:
-    kind, content, total = _input(options, stack)
+    kind, content, total = content_from_options(options, stack)
     progress = _progress(total, options)
     if progress is not None:
         stack.callback(progress.close)
     pieces: str | Iterable[str] = content
     if progress is not None and not isinstance(content, str):
         pieces = _counted(content, progress)
-    given: dict[str, Any] = {kind: pieces}
+    given = _given(kind, pieces, voice, options)
     if options.gap is not None:
         given["gap"] = options.gap
     return voice.stream(
@@ -234,47 +240,21 @@ def _chunks(
     )
 
 
-def _input(
-    options: argparse.Namespace, stack: ExitStack
-) -> tuple[str, str | Iterable[str], int | None]:
-    given = [x is not None for x in (options.text, options.file, options.symbols)]
-    if sum(given) > 1:
-        raise InputError("give one of TEXT, --file or --symbols, not several")
-    if options.text is not None:
-        return "text", options.text, None
-    name = options.symbols if options.symbols is not None else options.file
-    if name in (None, "-"):
-        if name is None and sys.stdin.isatty():
-            raise InputError("nothing to speak: give TEXT, --file FILE or --symbols FILE")
-        source: TextIO = sys.stdin
-        if hasattr(source, "reconfigure"):
-            source.reconfigure(encoding="utf-8-sig", errors="strict")
-        total = None
-    else:
-        source, total = _opened(Path(name), stack), Path(name).stat().st_size
-    shown = "standard input" if name in (None, "-") else str(name)
-    if options.symbols is not None:
-        return "symbols", _pieces(source.readline, shown), total
-    return "text", _pieces(partial(source.read, _BLOCK), shown), total
-
-
-def _opened(path: Path, stack: ExitStack) -> TextIO:
-    try:
-        return stack.enter_context(path.open(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _pieces(read: Callable[[], str], name: str) -> Iterator[str]:
-    try:
-        while piece := read():
-            yield piece
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{name} is not UTF-8 (byte {error.object[error.start]:#x} in it): convert it first"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+def _given(
+    kind: str, content: str | Iterable[str], voice: Voice, options: argparse.Namespace
+) -> dict[str, Any]:
+    """What the voice is to speak, and how text is to be read, as keyword arguments."""
+    reading = reading_from_options(options)
+    if kind == "symbols":
+        if reading or options.front_end != "open":
+            raise InputError(
+                "--lexicon, --without, --ssml, --strict and --front-end are about text: "
+                "symbols are spoken as they are"
+            )
+        return {kind: content}
+    if options.front_end == "ttsfrd":
+        return {"symbols": ttsfrd_lines(options, voice.manifest, content)}
+    return {kind: content, **reading}
 
 
 def _counted(blocks: Iterable[str], progress: Any) -> Iterator[str]:
@@ -407,6 +387,7 @@ def _parser() -> argparse.ArgumentParser:
     stream.set_defaults(run=_stream)
     for command in (say, stream):
         _add_speaking(command)
+    add_text_command(commands)
     voices = commands.add_parser("voices", help="list the voice directories in a folder")
     voices.add_argument("folder", nargs="?", default=".", help="where to look (.)")
     voices.set_defaults(run=_voices)
@@ -432,6 +413,7 @@ def _add_speaking(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--symbols", metavar="FILE", help="speak symbol lines, - for standard input"
     )
+    add_reading_options(command)
     command.add_argument("--speaker", help="a speaker of the voice")
     command.add_argument("--emotion", help="an emotion, or a blend such as happy:0.7,sad:0.3")
     command.add_argument("--intensity", type=float, default=1.0, help="0 neutral to 2 (1)")

@@ -89,7 +89,7 @@ def reading_from_options(options: argparse.Namespace) -> dict[str, Any]:
         InputError: an unknown rule, or a lexicon with errors.
     """
     from .text.rules import rules_without
-    from .text.user_lexicon import UserLexicon
+    from .text.user_lexicon import UserLexicon, merge_lexicons
 
     given: dict[str, Any] = {}
     if options.ssml is not None:
@@ -97,7 +97,7 @@ def reading_from_options(options: argparse.Namespace) -> dict[str, Any]:
     if options.strict:
         given["strict"] = True
     if options.lexicon:
-        given["lexicon"] = UserLexicon.from_files(options.lexicon)
+        given["lexicon"] = merge_lexicons(map(UserLexicon.from_file, options.lexicon))
     if options.without:
         given["rules"] = rules_without(options.without)
     return given

@@ -157,7 +157,7 @@ class _Explained:
         for place, lexical, syllable, reason in heard:
             yield from self._silent(self._start(place))
             change = "" if syllable is None else next(changes, "")
-            if syllable not in (None, lexical) and change in ("", reason):
+            if syllable is not None and syllable[-1] != lexical[-1] and change in ("", reason):
                 change = "sandhi"
             yield Row(
                 written=self._written(place),
@@ -176,6 +176,8 @@ class _Explained:
             written="".join(self._written(place) for place in places),
             normalised=word.text,
             word=word.text if word.kind is Kind.LATIN else "",
+            pinyin=" ".join(word.syllables),
+            spoken=" ".join(spoken.syllables),
             rule=self._rules(places, *word.reasons),
             symbols=" ".join(symbol.units[0] for symbol in self._take(spoken)),
         )
@@ -261,7 +263,8 @@ def _places(text: str, word: Word) -> list[int]:
 
 def _aligned(word: Word, spoken: Word) -> list[str | None]:
     """What each lexical syllable is spoken as; None where it joined the one before."""
-    joined, rest, heard = len(word.syllables) - len(spoken.syllables), iter(spoken.syllables), []
+    joined, rest = len(word.syllables) - len(spoken.syllables), iter(spoken.syllables)
+    heard: list[str | None] = []
     for syllable in word.syllables:
         if syllable == "r5" and joined and heard:
             heard.append(None)

@@ -1,30 +1,54 @@
-"""Text to sentences of symbols, one at a time: the whole front end of a Mandarin voice."""
+"""Text to sentences of symbols, one at a time: the whole front end of a Mandarin voice.
+
+text ─ marks ─ sentences ─ normalise ─ cut ─ words ─ sandhi, erhua ─ symbols
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
 
 from sambert_trt.engines.errors import InputError
 
-from .cuts import cut_normalized
-from .normalize import normalize_text
+from .cuts import cut_normalized, cut_places
+from .marks import Manner, Marks, is_mark
+from .normalize import normalize
+from .parts import Part, marked_from_text, parts_from_text
 from .pronounce import apply_sandhi, merge_erhua, words_from_text
 from .prosody import symbols_from_words
-from .reading import Normalized, Origin
+from .reading import Normalized, Origin, Reading
+from .rules import ALL_RULES, Rules
 from .sentence import Sentence, Symbol
-from .split import LONGEST_SENTENCE, sentences_from_text
+from .split import LONGEST_SENTENCE
+from .ssml_values import PitchScale
 from .symbols import BYTE_FIELDS, fields_from_units
+from .user_lexicon import UserLexicon
+from .warned import collected_warnings, left_out
 
 __all__ = ["MandarinFrontend", "sentence_from_bytes"]
 
+logger = logging.getLogger(__name__)
+
 _LANGUAGE = "PinYin"
 _NAMES = frozenset(("pinyin", "zh-cn", "zhcn"))
+_SPOKEN = {
+    "zhhk": "Cantonese",
+    "sichuan": "Sichuanese",
+    "wuushanghai": "Shanghainese",
+    "british": "British English",
+}
+_MOST_BYTES = 4
+"""Bytes of a character in UTF-8 at most."""
 
 
 class MandarinFrontend:
     """Reads text for a voice with these unit tables; creating it costs nothing.
 
-    `sandhi` off keeps lexical tones, for a voice that was trained on them.
+    Without unit tables texts are read, but there are no symbols. `sandhi` off keeps lexical tones,
+    for a voice that was trained on them; `longest` is a sentence's length in Chinese characters,
+    `pitch` what SSML's semitones and hertz are to the voice.
 
     Raises:
         InputError: the voice's language has no text front end, or its tables are unknown.
@@ -32,59 +56,138 @@ class MandarinFrontend:
 
     def __init__(
         self,
-        units: Mapping[str, Sequence[str]],
+        units: Mapping[str, Sequence[str]] | None = None,
         language: str = _LANGUAGE,
         *,
         sandhi: bool = True,
         longest: int = LONGEST_SENTENCE,
+        pitch: PitchScale | None = None,
     ) -> None:
-        self._bytes = fields_from_units(units) == BYTE_FIELDS
+        self._bytes = units is not None and fields_from_units(units) == BYTE_FIELDS
         if not self._bytes and language.strip().lower() not in _NAMES:
-            raise InputError(
-                f"text input is for Mandarin ({_LANGUAGE}) voices, this voice speaks {language}; "
-                "give it symbols instead of text"
-            )
-        self._phones = frozenset(units.get("sy", ()))
+            raise InputError(_no_front_end(language))
+        self._phones = None if units is None else frozenset(units.get("sy", ()))
         self._sandhi = sandhi
         self._longest = longest
+        self._pitch = pitch
 
-    def sentences(self, text: str | Iterable[str]) -> Iterator[Sentence]:
+    def sentences(
+        self,
+        text: str | Iterable[str],
+        *,
+        ssml: bool | None = None,
+        strict: bool = False,
+        lexicon: UserLexicon | None = None,
+        rules: Rules = ALL_RULES,
+    ) -> Iterator[Sentence]:
         """Yields sentences as the text arrives; nothing where nothing can be said.
 
         A sentence has about 200 symbols at most. Text without words (punctuation, emoji) is
         passed over.
 
+        Args:
+            text: the text, or pieces of it such as the lines of a file.
+            ssml: whether it is SSML; None looks whether it begins as such.
+            strict: unknown tags and attributes of SSML are errors, not warnings.
+            lexicon: readings that win over the dictionaries.
+            rules: those of the normalisation that are to work.
+
         Raises:
-            InputError: the pronunciation dictionaries are missing.
+            InputError: the pronunciation dictionaries are missing, or the SSML is broken.
         """
-        for written in sentences_from_text(text, self._longest):
+        for part in self._parts(text, ssml, strict, rules):
+            reading = self._reading(part, lexicon)
+            _warn_of_letters(part)
+            if reading.symbols:
+                yield Sentence(reading.written, reading.symbols, part.pause, part.lead)
+
+    def readings(
+        self,
+        text: str | Iterable[str],
+        *,
+        ssml: bool | None = None,
+        strict: bool = False,
+        lexicon: UserLexicon | None = None,
+        rules: Rules = ALL_RULES,
+    ) -> Iterator[Reading]:
+        """Yields what `sentences` says with all that led to it, and with what was left out.
+
+        A sentence of which nothing can be said comes with its warnings, unless it is punctuation
+        alone. Arguments and errors as for `sentences`.
+        """
+        parts = self._parts(text, ssml, strict, rules)
+        while True:
+            with collected_warnings(logging.getLogger(__package__)) as warnings:
+                part = next(parts, None)
+                if part is None:
+                    return
+                reading = self._reading(part, lexicon)
+                signs = _warn_of_letters(part)
+            found = (*dict.fromkeys(warnings), *([f"{signs!r} is not spoken"] if signs else []))
+            if reading.words or reading.symbols or found:
+                yield replace(reading, warnings=found)
+
+    def _parts(
+        self, text: str | Iterable[str], ssml: bool | None, strict: bool, rules: Rules
+    ) -> Iterator[Part]:
+        marked, marks = marked_from_text(text, ssml, strict, self._pitch)
+
+        def cut(sentence: str) -> Iterator[Normalized]:
             if self._bytes:
-                yield from _spoken(sentence_from_bytes(written))
-            else:
-                yield from self._read(written)
+                return _byte_pieces(sentence, _MOST_BYTES * self._longest)
+            return cut_normalized(normalize(sentence, rules), self._longest)
 
-    def _read(self, written: str) -> Iterator[Sentence]:
-        text = normalize_text(written)
-        whole = Normalized(text, (Origin(0, len(written)),) * len(text))
-        pieces = [part.text for part in cut_normalized(whole, self._longest)]
-        for piece in pieces:
-            symbols = self._symbols(piece)
-            if symbols:
-                yield Sentence(written if len(pieces) == 1 else piece, symbols)
+        return parts_from_text(marked, marks, self._longest, cut)
 
-    def _symbols(self, normalized: str) -> tuple[Symbol, ...]:
-        words = words_from_text(normalized)
-        spoken = apply_sandhi(words) if self._sandhi else words
-        return symbols_from_words(merge_erhua(spoken, self._phones), self._phones)
+    def _reading(self, part: Part, lexicon: UserLexicon | None) -> Reading:
+        if self._bytes:
+            symbols = tuple(_byte_symbols(part.normalized.text, part.marks))
+            return Reading(part.written, part.normalized, (), (), symbols)
+        words = words_from_text(part.normalized.text, lexicon)
+        spoken = merge_erhua(apply_sandhi(words) if self._sandhi else words, self._phones)
+        symbols = ()
+        if self._phones is not None:
+            symbols = symbols_from_words(spoken, self._phones, marks=part.marks)
+        return Reading(part.written, part.normalized, tuple(words), tuple(spoken), symbols)
 
 
 def sentence_from_bytes(text: str) -> Sentence:
     """The UTF-8 bytes of a text as the symbols of a byte voice; none where it has no letter."""
-    spoken = any(character.isalnum() for character in text)
-    encoded = text.encode("utf-8", "ignore") if spoken else b""
-    return Sentence(text, tuple(Symbol((str(byte),)) for byte in encoded))
+    return Sentence(text, tuple(_byte_symbols(text, Marks())))
 
 
-def _spoken(sentence: Sentence) -> Iterator[Sentence]:
-    if sentence.symbols:
-        yield sentence
+def _byte_symbols(text: str, marks: Marks) -> Iterator[Symbol]:
+    if not any(character.isalnum() for character in text):
+        return
+    manner: Manner | None = None
+    for character in text:
+        if is_mark(character):
+            mark = marks[character]
+            manner = mark if isinstance(mark, Manner) else manner
+        else:
+            for byte in character.encode("utf-8", "ignore"):
+                yield Symbol((str(byte),), manner=manner)
+
+
+def _byte_pieces(text: str, longest: int) -> Iterator[Normalized]:
+    widths = (0 if is_mark(c) else len(c.encode("utf-8", "ignore")) for c in text)
+    start = 0
+    for end in cut_places(text, list(accumulate(widths, initial=0)), longest):
+        yield Normalized(text[start:end], tuple(Origin(i, i + 1) for i in range(start, end)))
+        start = end
+
+
+def _warn_of_letters(part: Part) -> str:
+    """Warns of letters and digits that nobody reads; returns the signs that are not spoken."""
+    letters, signs = left_out(part.written, part.normalized)
+    if letters:
+        logger.warning("%r is left out: there is no reading for it", letters)
+    return signs
+
+
+def _no_front_end(language: str) -> str:
+    name = _SPOKEN.get(language.strip().lower().replace("-", ""), language)
+    return (
+        f"no open front end reads {name} text, and this voice speaks {language}; give it symbols "
+        "instead of text (--symbols FILE), or, where ttsfrd is installed, --front-end ttsfrd"
+    )

@@ -20,6 +20,7 @@ from .ssml_values import PitchScale
 __all__ = ["Part", "marked_from_text", "parts_from_text"]
 
 _MARK = re.compile(MARK)
+_MARKS_AT_BEGIN = re.compile(rf"(?:\s|{MARK})+")
 _MARKS_AT_END = re.compile(rf"(?:\s|{MARK})+$")
 _BLANK = "\ufeff \t\r\n"
 _PROLOGUE = 4000
@@ -37,14 +38,25 @@ class Part:
         written: the slice of the text, marks taken out.
         normalized: its origins count in `written`; it begins with the mark of the manner that an
             earlier part has set.
-        pause: seconds of silence after it, None where the request's gap is meant.
         marks: what the marks in `normalized` mean.
+        pause: seconds of silence after it, None where the request's gap is meant.
+        lead: seconds of silence before it.
     """
 
     written: str
     normalized: Normalized
-    pause: float | None
     marks: Marks
+    pause: float | None = None
+    lead: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Breath:
+    """A slice of a sentence, and what is said of it."""
+
+    start: int
+    stop: int
+    normalized: Normalized
 
 
 def marked_from_text(
@@ -65,16 +77,17 @@ def marked_from_text(
 
 def parts_from_text(text: Iterable[str], marks: Marks, longest: int, cut: Cut) -> Iterator[Part]:
     """The parts of a text with marks, each with the manner it is spoken in, as the text arrives."""
-    manner = Manner()
+    manner, lead = Manner(), 0.0
     for sentence in sentences_from_text(text, longest, marks):
         body, tail = _parted(sentence)
-        pieces = list(cut(body))
-        ends = [*(piece.origins[0].start for piece in pieces[1:]), len(body)]
-        begin = 0
-        for number, (piece, end) in enumerate(zip(pieces, ends, strict=True), start=1):
-            pause = _pause(tail, marks) if number == len(pieces) else None
-            yield _part(body, slice(begin, max(begin, end)), piece, manner, pause, marks)
-            manner, begin = _manner_after(piece.text, manner, marks), max(begin, end)
+        body, asked = _led(body, marks)
+        lead += asked
+        if not body:
+            lead += _pause(tail, marks) or 0.0
+        for part in _breaths(body, cut):
+            pause = _pause(tail, marks) if part.stop == len(body) else None
+            yield _part(body, part, manner, marks, pause, lead)
+            manner, lead = _manner_after(part.normalized.text, manner, marks), 0.0
         manner = _manner_after(tail, manner, marks)
 
 
@@ -95,8 +108,27 @@ def _parted(sentence: str) -> tuple[str, str]:
     return (sentence[: found.start()], found[0]) if found else (sentence, "")
 
 
+def _led(body: str, marks: Marks) -> tuple[str, float]:
+    """A sentence without the silences at its beginning, and their seconds."""
+    found = _MARKS_AT_BEGIN.match(body)
+    if found is None:
+        return body, 0.0
+    manners = (c for c in _MARK.findall(found[0]) if isinstance(marks[c], Manner))
+    return "".join(manners) + body[found.end() :], _pause(found[0], marks) or 0.0
+
+
+def _breaths(body: str, cut: Cut) -> Iterator[_Breath]:
+    """The parts of a sentence; each begins where the first thing said in it was written."""
+    pieces = list(cut(body)) if body else []
+    stops = [*(piece.origins[0].start for piece in pieces[1:]), len(body)]
+    start = 0
+    for piece, stop in zip(pieces, stops, strict=False):
+        yield _Breath(start, max(start, stop), piece)
+        start = max(start, stop)
+
+
 def _pause(tail: str, marks: Marks) -> float | None:
-    """The longest silence that the marks after a sentence ask for, in seconds."""
+    """The longest silence that marks in one place ask for, in seconds; None where none does."""
     asked = [marks[character] for character in _MARK.findall(tail)]
     seconds = [mark.seconds for mark in asked if isinstance(mark, Boundary | Pause)]
     return max((s for s in seconds if s is not None), default=None)
@@ -108,22 +140,17 @@ def _manner_after(text: str, manner: Manner, marks: Marks) -> Manner:
 
 
 def _part(
-    body: str,
-    place: slice,
-    piece: Normalized,
-    manner: Manner,
-    pause: float | None,
-    marks: Marks,
+    body: str, breath: _Breath, manner: Manner, marks: Marks, pause: float | None, lead: float
 ) -> Part:
     """A slice of a sentence: begun by the mark of its manner, origins counted in what is left."""
-    text, origins = piece.text, piece.origins
+    start, text, origins = breath.start, breath.normalized.text, breath.normalized.origins
     if not manner.plain:
-        text, origins = marks.add(manner) + text, (Origin(place.start, place.start), *origins)
-    written = body[place]
+        text, origins = marks.add(manner) + text, (Origin(start, start), *origins)
+    written = body[start : breath.stop]
     plain = _MARK.sub("", written)
-    if place.start or plain != written:
-        origins = _counted(origins, place.start, written)
-    return Part(plain, Normalized(text, origins), pause, marks)
+    if start or plain != written:
+        origins = _counted(origins, start, written)
+    return Part(plain, Normalized(text, origins), marks, pause, lead)
 
 
 def _counted(origins: Iterable[Origin], start: int, written: str) -> tuple[Origin, ...]:

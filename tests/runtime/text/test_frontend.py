@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.voice import manifest_from_directory
 from sambert_trt.runtime.text.frontend import MandarinFrontend
 from sambert_trt.runtime.text.symbols import ids_from_sentence
 
@@ -64,6 +68,15 @@ def test_other_languages_want_symbols(units: Units) -> None:
         MandarinFrontend(units, "ZhHK")
 
 
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [("ZhHK", "Cantonese"), ("WuuShanghai", "Shanghainese"), ("English", "English")],
+)
+def test_what_works_instead_is_said(units: Units, language: str, name: str) -> None:
+    with pytest.raises(InputError, match=f"no open front end reads {name} text.*ttsfrd"):
+        MandarinFrontend(units, language)
+
+
 def test_a_byte_voice_gets_bytes(byte_units: Units) -> None:
     (sentence,) = MandarinFrontend(byte_units, "any").sentences("好a。")
     assert [s.units for s in sentence.symbols] == [(str(byte),) for byte in "好a。".encode()]
@@ -103,16 +116,164 @@ def test_any_text_gives_bytes(byte_units: Units, text: str) -> None:
         assert bytes(row[0] for row in rows).decode() == sentence.text
 
 
+VOICES = (
+    *("v1_plain16k", "v2_nsf16k_mvn", "v3_nsf24k_mvn", "v4_se_nsfglobal16k"),
+    *("v5_fp8k", "v6_byte16k", "v7_plain48k"),
+)
+HOSTILE = st.text(
+    alphabet=st.one_of(
+        st.characters(),
+        st.characters(categories=("Cs", "Cc", "Co", "Cn")),
+        st.sampled_from("<>/&;[]()speakbrektim=\"'.:0123456789ms%$¥你好一不儿重行了得"),
+    ),
+    max_size=200,
+)
+OPENINGS = st.sampled_from(("", "", "<speak>", "[break 1s]", "[emotion happy]", "\U000f0000"))
+
+
+@pytest.fixture(scope="module", params=VOICES)
+def golden(request: pytest.FixtureRequest, golden_voice: Callable[[str], Path]) -> VoiceManifest:
+    """What a reference voice is."""
+    return manifest_from_directory(golden_voice(request.param))
+
+
+@settings(max_examples=60, deadline=None)
+@given(OPENINGS, HOSTILE)
+def test_any_string_suits_every_golden_voice(
+    golden: VoiceManifest, opening: str, text: str
+) -> None:
+    written = opening + text
+    tagged = "<speak" in written or "[" in written
+    with suppress(InputError) if tagged else nullcontext():
+        for sentence in MandarinFrontend(golden.units, golden.language).sentences(written):
+            rows, _, _ = ids_from_sentence(sentence, golden.units, (), ())
+            assert 0 < len(rows) <= MOST_SYMBOLS
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(WRITTEN, max_size=5))
+def test_pieces_do_not_matter(units: Units, pieces: list[str]) -> None:
+    frontend, text = MandarinFrontend(units), "".join(pieces)
+    whole = list(frontend.sentences(text, ssml=False))
+    assert list(frontend.sentences(pieces, ssml=False)) == whole
+    assert list(frontend.sentences(iter(text), ssml=False)) == whole
+
+
+def test_readings_without_a_voice() -> None:
+    (reading,) = MandarinFrontend().readings("你好，我们去玩儿。")
+    assert [word.text for word in reading.words if word.syllables] == ["你好", "我们", "去", "玩儿"]
+    assert [s for word in reading.words for s in word.syllables][-2:] == ["wan2", "r5"]
+    assert [s for word in reading.spoken for s in word.syllables][-1] == "wanr2"
+    assert reading.symbols == reading.warnings == ()
+
+
+def test_readings_and_sentences_say_the_same(units: Units) -> None:
+    frontend, text = MandarinFrontend(units), "我有3个。<&>《好》！" * 3 + "重[chong2]庆" * 50
+    readings = [r for r in frontend.readings(text) if r.symbols]
+    assert [(s.text, s.symbols) for s in frontend.sentences(text)] == [
+        (r.written, r.symbols) for r in readings
+    ]
+
+
+def test_a_long_sentence_is_parted_and_written_slices_cover_it(units: Units) -> None:
+    text = "在2024年的春天，" * 8 + "我们去公园"
+    readings = list(MandarinFrontend(units).readings(text))
+    assert len(readings) > 1
+    assert "".join(reading.written for reading in readings) == text
+    for reading in readings:
+        assert len(reading.normalized.text) == len(reading.normalized.origins)
+        assert all(
+            0 <= o.start <= o.end <= len(reading.written) for o in reading.normalized.origins
+        )
+        assert reading.written.endswith(("，", "园"))
+
+
+def test_what_is_left_out_is_told_and_logged(
+    units: Units, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = MandarinFrontend(units).readings("你好😀！かな。……")
+    assert first.warnings == ("'😀' is not spoken",)
+    assert "'かな' is left out" in second.warnings[0]
+    assert not second.words
+    caplog.clear()
+    list(MandarinFrontend(units).sentences("你好😀！かな。"))
+    assert [record.getMessage() for record in caplog.records] == list(second.warnings)
+
+
+def test_another_threads_warnings_are_its_own(units: Units) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def warned(text: str) -> set[tuple[str, ...]]:
+        return {r.warnings for r in MandarinFrontend(units).readings(text * 40)}
+
+    with ThreadPoolExecutor(2) as pool:
+        quiet, loud = pool.map(warned, ("你好。", "かな。"))
+    assert quiet == {()}
+    assert len(loud) == 1
+
+
+def test_marks_of_a_users_own_mean_nothing(units: Units) -> None:
+    (sentence,) = MandarinFrontend(units).sentences("你\U000f0000好\U000ffffd")
+    assert sentence == next(MandarinFrontend(units).sentences("你好"))
+
+
+SPOKEN = (
+    '<speak>一。<break time="2s"/><prosody rate="fast">二。三<break time="1s"/>四。'
+    "</prosody>五。</speak>"
+)
+
+
+def test_manners_hold_across_sentences_and_pauses_lie_between(units: Units) -> None:
+    sentences = list(MandarinFrontend(units).sentences(SPOKEN))
+    assert [s.text for s in sentences] == ["一。", "二。", "三四。", "五。"]
+    assert [s.pause for s in sentences] == [2.0, None, None, None]
+    speeds = [s.symbols[0].manner.speed if s.symbols[0].manner else 1.0 for s in sentences]
+    assert speeds[0] == speeds[3] == 1.0
+    assert speeds[1] == speeds[2] > 1.0
+    assert [symbol.seconds for symbol in sentences[2].symbols if symbol.seconds] == [1.0]
+
+
+def test_a_manner_holds_in_every_part_of_a_long_sentence(units: Units) -> None:
+    text = f'<speak><prosody volume="+6dB">{"好的，" * 60}</prosody></speak>'
+    sentences = list(MandarinFrontend(units).sentences(text))
+    assert len(sentences) > 1
+    assert all(s.manner is not None and s.manner.volume > 1 for x in sentences for s in x.symbols)
+
+
+@pytest.mark.parametrize("text", ["[break 2s]你好。", "\n[break 2s]\n你好。", "[break 2s]，你好。"])
+def test_silence_before_the_first_word(units: Units, text: str) -> None:
+    (sentence,) = MandarinFrontend(units).sentences(text)
+    assert sentence.lead == 2.0
+    assert sentence.symbols == next(MandarinFrontend(units).sentences("你好。")).symbols
+
+
+def test_a_byte_voice_follows_the_manner(byte_units: Units) -> None:
+    (sentence,) = MandarinFrontend(byte_units).sentences("[emotion happy]好[/emotion]a")
+    assert sentence.text == "好a"
+    assert [s.manner.emotion if s.manner else None for s in sentence.symbols] == [
+        *["happy"] * 3,
+        None,
+    ]
+
+
+def test_ssml_in_pieces_and_off(units: Units) -> None:
+    frontend = MandarinFrontend(units)
+    assert list(frontend.sentences(iter(SPOKEN))) == list(frontend.sentences(SPOKEN))
+    assert "prosody" in "".join(r.normalized.text for r in frontend.readings(SPOKEN, ssml=False))
+    with pytest.raises(InputError):
+        list(frontend.sentences("你好", ssml=True))
+
+
 def test_reading_text_does_not_import_pypinyin() -> None:
     program = (
         "import sys\n"
         "from sambert_trt.runtime.text.normalize import normalize_text\n"
         "from sambert_trt.runtime.text.pronounce import lexical_pinyin\n"
         "before = 'cn2an' in sys.modules\n"
-        "print(*lexical_pinyin(normalize_text('3个人')))\n"
+        "print(*lexical_pinyin(normalize_text('3本书')))\n"
         "print(before, *(name in sys.modules for name in ('cn2an', 'pypinyin')))\n"
     )
     finished = subprocess.run(
         (sys.executable, "-c", program), capture_output=True, text=True, check=True
     )
-    assert finished.stdout.split("\n")[:2] == ["san1 ge5 ren2", "False True False"]
+    assert finished.stdout.split("\n")[:2] == ["san1 ben3 shu1", "False False False"]
