@@ -1,113 +1,103 @@
 """Written text to text that can be read aloud: Chinese characters, Latin letters, pause marks.
 
-Traditional characters stay as they are; a reading in brackets (`重[chong2]`) is kept, with a tone
-mark. Every step is a function of its own.
+    written ─ fold ─▶ plain forms ─ rules ─▶ numbers and signs in words ─ tidy ─▶ normal text
+
+Each step is a sequence of edits of the step before, so that every character knows the slice of
+the written text it came from. Traditional characters stay as they are; a reading in brackets
+(`重[chong2]`) is kept, with a tone mark; control marks (`marks.py`) go through in their order.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 
-from .numerals import read_numbers
+from .fold import fold_edits
 from .overrides import MARKED, mark_overrides
-from .readings import is_hanzi
+from .patterns import BRACKETED, Edit
+from .reading import Normalized, Origin
+from .readings import HANZI
+from .rules import ALL_RULES, Rules, late_edits, rule_edits, rules_without
+from .say_as import read_as
+from .tidy import tidy_edits
 
-__all__ = ["drop_unspoken", "fold_width", "normalize_text", "read_signs"]
+__all__ = ["ALL_RULES", "Rules", "normalize", "normalize_text", "read_as", "rules_without"]
 
-_PAUSE_MARKS = "，、；：。！？…—"
-_MARKS = str.maketrans(
-    {
-        ",": "，",
-        ";": "；",
-        ":": "：",
-        "!": "！",
-        "?": "？",
-        "｡": "。",
-        "､": "、",
-        "(": "，",
-        ")": "，",
-        "（": "，",
-        "）": "，",
-        "~": "—",
-        "～": "—",
-        "–": "—",
-        "―": "—",
-        "‥": "…",
-        "⋯": "…",
-        "\n": "，",
-    }
-)
-_KEPT_WIDTH = frozenset("，、；：。！？…—（）～℃℉°²³￥¥‥⋯")
-_SIGNS = {
-    "&": "和",
-    "@": "at",
-    "%": "百分号",
-    "‰": "千分号",
-    "℃": "摄氏度",
-    "℉": "华氏度",
-    "+": "加",
-    "=": "等于",
-}
+_HAN = HANZI[1:-1].replace("〇", "")
+_NORMAL = re.compile(rf"[{_HAN}]+(?:[，、；：。！？…—][{_HAN}]+)*[，、；：。！？…—]?")
+_BRACKETS = re.compile(rf"(?<={HANZI})\[[^\[\]]{{1,24}}\]|{BRACKETED}")
 
 
-def normalize_text(text: str) -> str:
-    """What is said of a written text; empty where nothing can be said.
+def normalize(text: str, rules: Rules = ALL_RULES) -> Normalized:
+    """What is said of a written text, and where each character of it came from.
 
-    Holds Chinese characters, ASCII letters, single blanks, ，、；：。！？…— and bracketed readings
-    with tone marks; never a digit.
+    Nothing is said, and the result is empty, where a text holds neither words nor numbers nor
+    signs. Normalising the result again changes nothing.
     """
-    marked = mark_overrides(text)
-    pieces, end = [], 0
-    for match in MARKED.finditer(marked):
-        pieces += [_normalized(marked[end : match.start()]), match[0]]
-        end = match.end()
-    return _tidied("".join([*pieces, _normalized(marked[end:])]))
+    copy = Normalized(text, _copies(len(text)))
+    if _NORMAL.fullmatch(text):
+        return copy
+    brackets, readings = _bracket_edits(text)
+    draft = _edited(_edited(copy, brackets), fold_edits)
+    draft = _edited(draft, lambda plain: rule_edits(plain, rules))
+    draft = _edited(_edited(draft, tidy_edits), lambda said: late_edits(said, rules))
+    return _edited(draft, lambda said: _reading_edits(said, readings)) if readings else draft
 
 
-def fold_width(text: str) -> str:
-    """Full-width and other compatibility forms to plain ones; digits of any script to 0-9."""
-    return "".join(_folded(character) for character in text)
+def normalize_text(text: str, rules: Rules = ALL_RULES) -> str:
+    """What is said of a written text; empty where nothing can be said."""
+    return normalize(text, rules).text
 
 
-def read_signs(text: str) -> str:
-    """Signs that are spoken, and punctuation as the Chinese marks at which speech pauses."""
-    for sign, spoken in _SIGNS.items():
-        text = text.replace(sign, spoken)
-    text = re.sub(r"\.{2,}", "…", text)
-    text = re.sub(r"(?<![A-Za-z])\.|\.(?![A-Za-z])", "。", text)
-    text = re.sub(r"-{2,}", "—", text)
-    return text.translate(_MARKS)
+def _edited(draft: Normalized, edits: Callable[[str], Iterable[Edit]]) -> Normalized:
+    """A draft after edits that come from left to right and do not overlap."""
+    text, origins = draft.text, draft.origins
+    pieces: list[str] = []
+    places: list[Origin] = []
+    done = 0
+    for start, end, said, rule in edits(text):
+        pieces += (text[done:start], said)
+        places += origins[done:start]
+        if said:
+            origin = Origin(origins[start].start, origins[end - 1].end, rule)
+            places += [origin] * len(said)
+        done = end
+    if not done:
+        return draft
+    return Normalized("".join([*pieces, text[done:]]), (*places, *origins[done:]))
 
 
-def drop_unspoken(text: str) -> str:
-    """Leaves Chinese characters, ASCII letters and pause marks; all else becomes a blank."""
-    return "".join(c if _is_spoken(c) else " " for c in text)
+def _copies(length: int) -> tuple[Origin, ...]:
+    """Origins of a text that was copied as it stands; short ones are made once."""
+    known = _short_copies()
+    more = (Origin(i, i + 1) for i in range(len(known), length))
+    return known[:length] if length <= len(known) else (*known, *more)
 
 
-def _normalized(text: str) -> str:
-    return drop_unspoken(read_signs(read_numbers(fold_width(text))))
+@lru_cache(maxsize=1)
+def _short_copies() -> tuple[Origin, ...]:
+    return tuple(Origin(i, i + 1) for i in range(256))
 
 
-def _folded(character: str) -> str:
-    if character.isascii() or character in _KEPT_WIDTH:
-        return character
-    digit = unicodedata.decimal(character, None)
-    if digit is not None:
-        return str(digit)
-    decomposed = unicodedata.normalize("NFKD", character)
-    if any(c.isdecimal() and not c.isascii() for c in decomposed):
-        return ""
-    plain = "".join(c for c in decomposed if not unicodedata.combining(c)).replace("⁄", "/")
-    return f" {plain} " if any(c.isdecimal() for c in plain) else plain
+def _bracket_edits(text: str) -> tuple[Callable[[str], Iterable[Edit]], list[str]]:
+    """Readings in brackets and stray private characters; and the readings, with tone marks."""
+    edits: list[Edit] = []
+    readings: list[str] = []
+    for match in _BRACKETS.finditer(text):
+        if match[0] == BRACKETED:
+            edits.append((*match.span(), " ", "punctuation"))
+            continue
+        marked = mark_overrides(text[match.start() - 1 : match.end()])[1:]
+        if MARKED.search(text[match.start() - 1] + marked):
+            readings.append(marked)
+            marked = BRACKETED
+        edits.append((*match.span(), marked, "reading"))
+    return lambda _: edits, readings
 
 
-def _is_spoken(character: str) -> bool:
-    letter = character.isascii() and character.isalpha()
-    return letter or character in _PAUSE_MARKS or is_hanzi(character)
-
-
-def _tidied(text: str) -> str:
-    """Single blanks, none beside marks; of several marks in a row the first; none at the start."""
-    text = re.sub(rf"\s*([{_PAUSE_MARKS}])[{_PAUSE_MARKS}\s]*", r"\1", text)
-    return re.sub(r"\s+", " ", text).lstrip(_PAUSE_MARKS + " ").rstrip()
+def _reading_edits(text: str, readings: Sequence[str]) -> Iterator[Edit]:
+    """Puts the readings back where they stood."""
+    places = (i for i, character in enumerate(text) if character == BRACKETED)
+    for place, reading in zip(places, readings, strict=True):
+        yield place, place + 1, reading, "reading"

@@ -1,0 +1,225 @@
+"""Rules for money, percentages, fractions, units, ranges, ordinals and counted things."""
+
+from __future__ import annotations
+
+import re
+
+from .numerals import read_digits, read_number, shift_point
+from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, counted, preceded
+from .units import (
+    CURRENCIES,
+    CURRENCY_CODES,
+    MAGNITUDES,
+    MEASURE,
+    PER,
+    UNITS,
+    alternatives,
+)
+
+__all__ = ["AMOUNT_RULES", "LATE_UNIT", "NUMBER_RULES", "RANGE_RULES", "read_money", "read_unit"]
+
+_PARTS_OF = {"%": "百分之", "‰": "千分之", "‱": "万分之"}
+_WARM = re.compile("温|室外|最低|最高|夜间|白天|早晨|体感|天气")
+_BY_UNIT = re.compile(r"(?:[\d万亿萬億千百]|每) ?[\u4e00-\u9fff]{1,3}$")
+_NAME_BEFORE = re.compile("[A-Za-z] ?$")
+_NUMBERED = re.compile(r"第[\d、]*$")
+_LOW_END = re.compile(
+    r"(?:[\d%‰°¥$€²³]|°[CF]|\d[A-Za-z]{1,3}|[\d万亿萬億千百][\u4e00-\u9fff]{1,3}) ?$"
+)
+
+
+def read_money(number: str, magnitude: str, currency: str) -> str:
+    """An amount: (`3.50`, `万`, `美元`) -> 三点五万美元; `3.5` and `M` are 三百五十万."""
+    if magnitude in MAGNITUDES:
+        number, magnitude = shift_point(number, MAGNITUDES[magnitude]), ""
+    if "." in number:
+        number = number.rstrip("0").rstrip(".")
+    return counted(number) + magnitude + currency
+
+
+def read_unit(unit: str) -> str | None:
+    """A unit in words, one per another too: `mg/L` -> 毫克每升; None where it is unknown."""
+    if unit in UNITS:
+        return UNITS[unit]
+    whole, stroke, per = unit.partition("/")
+    if whole not in UNITS or not stroke:
+        return None
+    below = UNITS.get(per, per if per in PER else None)
+    return f"{UNITS[whole]}每{below}" if below else None
+
+
+def _money(m: re.Match[str]) -> str:
+    sign, low, high, magnitude = m[1].strip(), m[2], m[3], m[4] or ""
+    currency = CURRENCIES.get(sign) or CURRENCY_CODES[sign]
+    if currency == "人民币":
+        return "人民币" + _span(low, high, magnitude, "元")
+    return _span(low, high, magnitude, currency)
+
+
+def _span(low: str, high: str | None, magnitude: str, currency: str) -> str:
+    if not high:
+        return read_money(low, magnitude, currency)
+    return f"{read_money(low, '', '')}到{read_money(high, magnitude, currency)}"
+
+
+def _money_after(m: re.Match[str]) -> str:
+    currency = CURRENCIES.get(m[3]) or CURRENCY_CODES[m[3]]
+    name = "元人民币" if currency == "人民币" else currency
+    return read_money(m[1], m[2] or "", name)
+
+
+def _percent(m: re.Match[str]) -> str:
+    if m[1] == "100" and m[2] == "%":
+        return "百分之百"
+    return _PARTS_OF[m[2]] + read_number(m[1])
+
+
+def _percent_range(m: re.Match[str]) -> str:
+    part = _PARTS_OF[m[4]]
+    second = part if m[2] else ""
+    return f"{part}{read_number(m[1])}到{second}{read_number(m[3])}"
+
+
+def _mixed_fraction(m: re.Match[str]) -> str | None:
+    if int(m[2]) >= int(m[3]):
+        return None
+    return f"{read_number(m[1])}又{read_number(m[3])}分之{read_number(m[2])}"
+
+
+def _fraction(m: re.Match[str]) -> str:
+    return f"{read_number(m[2])}分之{read_number(m[1])}"
+
+
+def _unit(m: re.Match[str]) -> str | None:
+    unit = read_unit(m[2])
+    named = len(m[2]) == 1 and _NAME_BEFORE.search(before(m, 2))
+    return None if unit is None or named else counted(m[1]) + unit
+
+
+def _angle(m: re.Match[str]) -> str:
+    parts = zip(m.groups(), ("度", "分", "秒"), strict=True)
+    return "".join(read_number(part) + name for part, name in parts if part)
+
+
+def _per(m: re.Match[str]) -> str | None:
+    if not _BY_UNIT.search(before(m, 8)):
+        return None
+    below = UNITS.get(m[1], m[1] if m[1] in PER else None)
+    return f"每{below}" if below else None
+
+
+def _below_zero(m: re.Match[str]) -> str | None:
+    degrees = m[1] or _WARM.search(before(m))
+    return "零下" if degrees else None
+
+
+def _to(m: re.Match[str]) -> str | None:
+    return "到" if _LOW_END.search(before(m, 6)) else None
+
+
+def _two(m: re.Match[str]) -> str | None:
+    return None if _NUMBERED.search(before(m, 8)) else "两"
+
+
+def _about(m: re.Match[str]) -> str | None:
+    low, high = int(m[1]), int(m[2])
+    if preceded(m, "第、") or not (high == low + 1 or (low, high) == (3, 5)):
+        return None
+    return ("两" if low == 2 else read_digits(m[1])) + read_digits(m[2])
+
+
+def _english_ordinal(m: re.Match[str]) -> str:
+    return f"第{cardinal(m[1])}"
+
+
+def _numero(m: re.Match[str]) -> str:
+    return f"第{cardinal(m[1])}" if len(m[1]) < 4 else f"编号{read_digits(m[1])}"
+
+
+def _hash(m: re.Match[str]) -> str:
+    number = cardinal(m[1]) if len(m[1]) < 4 else read_digits(m[1])
+    return number + ("" if after(m, 1) in ("号", "號") else "号")
+
+
+def _quarter(m: re.Match[str]) -> str | None:
+    if before(m, 2) in ("奥迪", "瑞驰"):
+        return None
+    return f"第{read_digits(m[1])}季度"
+
+
+def _counted_number(m: re.Match[str]) -> str | None:
+    """A long number is a quantity where a measure word says so."""
+    spoken = counted(m[0], m.string, m.end())
+    return spoken if len(m[0]) > 12 and "," not in m[0] else None
+
+
+def _signed_unit(m: re.Match[str]) -> str | None:
+    """What is written in letters alone is left for the last."""
+    return None if m[0].isascii() and m[0].isalpha() else read_unit(m[0])
+
+
+def _late_unit(m: re.Match[str]) -> str | None:
+    return read_unit(m[0])
+
+
+_D, _L, _S = (Start.DIGIT,), (Start.LETTER,), (Start.SIGN,)
+_SIGN = alternatives(CURRENCIES)
+_CODE = alternatives(CURRENCY_CODES)
+_BIG = r"(百万|千万|万亿|[千万萬亿億]|(?:[kKMB]|bn|[mb]illion|trillion)(?![A-Za-z]))?"
+_LOW_HIGH = rf"({NUM})(?:{SEP}(?:{_SIGN})?({NUM}))?"
+_BELOW = rf"(?:[A-Za-zμ]{{1,4}}[²³23]?|{alternatives(PER)})"
+_UNIT = rf"([A-Za-zμΩ°]{{1,6}}(?:[²³]|\^?[23](?!\d))?(?:/{_BELOW})?)"
+_ANY_UNIT = rf"(?:{alternatives(UNITS)})(?![A-Za-z])"
+_PURE_UNIT = alternatives(u for u in UNITS if u.isascii() and u.isalpha() and len(u) > 1)
+LATE_UNIT = Rule(
+    "unit",
+    _L,
+    rf"(?<=[万亿萬億千百多余几])(?:{_PURE_UNIT}|[mgtL])(?![A-Za-z])",
+    _late_unit,
+)
+"""A unit after a number that is written in characters: 十万kg."""
+
+AMOUNT_RULES = (
+    Rule("money", (Start.LETTER, Start.SIGN), rf"({_SIGN}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
+    Rule("money", _L, rf"({_CODE}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
+    Rule("money", _D, rf"({NUM}) ?{_BIG} ?({_SIGN}|(?:{_CODE})(?![A-Za-z]))(?!\d)", _money_after),
+    Rule("percent", _D, rf"({NUM}) ?(%)?{SEP}({NUM}) ?([%‰‱])", _percent_range),
+    Rule("percent", _D, rf"({NUM}) ?([%‰‱])", _percent),
+    Rule("percent", _S, rf"\+(?={NUM} ?[%‰‱])", lambda _: "正"),
+    Rule("fraction", _D, r"24/7(?![\d/.])", lambda _: "二十四七"),
+    Rule("fraction", _D, r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
+    Rule("fraction", _D, r"(\d{1,9})/(\d{1,9})(?![\d/.])", _fraction),
+    Rule("unit", _D, r"(\d{1,3})°(?:(\d{1,2})[′'])?(?:(\d{1,2})[″\"])?(?![CF])", _angle),
+    Rule("unit", _D, rf"({NUM}) ?{_UNIT}(?![A-Za-z\d])", _unit),
+    Rule("unit", _L, rf"(?<=[万亿萬億千百多余几]){_UNIT}(?![A-Za-z\d])", _signed_unit),
+    Rule("unit", _S, rf"/([A-Za-z]{{1,4}}[²³]?|{alternatives(PER)})", _per),
+)
+
+RANGE_RULES = (
+    Rule(
+        "unit",
+        _S,
+        rf"(?<![\dA-Za-z])-(?= ?{NUM}(?:(?:{SEP}|[到至])-?{NUM})? ?(?:(°[CF]|摄氏|华氏)|度))",
+        _below_zero,
+    ),
+    Rule("range", _S, r" ?[-~—] ?(?=-?[¥$€£]?\d)", _to),
+    Rule("negative", _S, rf"(?<![\dA-Za-z)）])-(?= ?(?:{_SIGN})?\.?\d)", lambda _: "负"),
+)
+
+NUMBER_RULES = (
+    Rule("two", _D, rf"2(?= ?{MEASURE})(?<![\d.,]2)", _two),
+    Rule(
+        "two",
+        _D,
+        rf"2(?={SEP}\d{{1,3}}(?:\.\d{{1,3}})? ?(?:{MEASURE}|{_ANY_UNIT}))",
+        _two,
+    ),
+    Rule("about", _D, rf"([1-9])[、,]([1-9])(?= ?{MEASURE})(?!\d)", _about),
+    Rule("ordinal", _D, r"(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", _english_ordinal),
+    Rule(
+        "ordinal", (Start.LETTER, Start.SIGN), r"(?:No\.|NO\.|no\.|№) ?(\d{1,12})(?![\d.])", _numero
+    ),
+    Rule("ordinal", _S, r"#(\d{1,12})(?![\d.])", _hash),
+    Rule("quarter", _L, r"Q([1-4])(?![A-Za-z0-9.])", _quarter),
+    Rule("number", _D, r"\d{13,24}(?!\.?\d)", _counted_number),
+)

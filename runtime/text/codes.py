@@ -1,0 +1,237 @@
+"""Rules for what is read sign by sign: addresses of the net, telephones, ids, versions, models."""
+
+from __future__ import annotations
+
+import re
+
+from .numerals import read_digits, read_number, read_telephone
+from .patterns import Rule, Start, after, before, cardinal
+from .units import MEASURE
+
+__all__ = [
+    "CODE_RULES",
+    "MODEL_RULES",
+    "NET_RULES",
+    "NET_SIGNS",
+    "TELEPHONE_RULES",
+    "read_address",
+    "read_phone",
+]
+
+NET_SIGNS = {
+    ".": "点",
+    "/": "斜杠",
+    "\\": "反斜杠",
+    ":": "冒号",
+    "-": "杠",
+    "_": "下划线",
+    "?": "问号",
+    "=": "等于",
+    "&": "和",
+    "#": "井号",
+    "%": "百分号",
+    "~": "波浪号",
+    "@": "艾特",
+    "+": "加",
+}
+_DOMAINS = (
+    "com|cn|org|net|gov|edu|io|ai|tv|cc|top|info|me|co|uk|us|jp|hk|tw|mo|de|fr|ru|eu|xyz|app|dev|"
+    "shop|vip|site|online|club|wang|biz|mil|int"
+)
+_HOST = rf"(?:[A-Za-z0-9_-]{{1,63}}\.){{1,8}}(?:{_DOMAINS})(?![A-Za-z0-9])"
+_PATH = r"(?:[/?#](?:[A-Za-z0-9/._?=&#%~+@:-]{0,500}[A-Za-z0-9/_=#~])?)?"
+_LINES = re.compile(
+    "(?:拨打|打通|打|电话|手机|热线|号码|致电|拨|呼叫|联系|客服|专线|传真|座机|短信|分机|转)"
+    r"(?:号码?)?[是为：: ]{0,2}$"
+)
+_LINE_FOLLOWS = re.compile(
+    " ?(?:热线|报警|报案|火警|急救|接警|指挥中心|民警|救护|服务台|电话|客服|专线|投诉|平台|订票|"
+    "官网|网站|短信)"
+)
+_COUNTED = re.compile(rf" ?{MEASURE}")
+_CODES = re.compile(
+    "(?:房间|订单|编|账|帐|卡|学|工|单|身份证|证件?|运单|快递|流水|序列|批|车牌|座位|护照|合同|案|许可证|"
+    "发票|税|门牌|房|微信|手机尾|型|货|款|番|代|会员|准考证|考|取件|取票|批准文|登记|信用|统一社会信用)"
+    "(?:编|代)?(?:号码?|码)(?:为|是|[：: ]){0,2}(?:[A-Za-z]{0,4}-?)$"
+    "|(?:房间|订单|编号|验证码|校验码|动态码|密码|口令|邮编|邮政编码|尾号|QQ号?|ID|股票代码|代码|PIN码?|"
+    "身份证|房号|编码|条形码|ISBN|ISSN|工号|学号|波音|空客|标致|歼|宝马|奔驰)(?:号码?)?"
+    "(?:为|是|[：: ]){0,2}(?:[A-Za-z]{0,4}-?)$"
+)
+_ROOM = re.compile(" ?(?:室|房|号房|路公交|路车|路电车|路巴士)")
+_FLIGHT = re.compile("航班|班机|飞往|起飞|机票|执飞|客机|乘机|值机|登机")
+_TRAIN = re.compile("乘坐|乘|车次|高铁|动车|列车|换乘|车票")
+_FLIES = frozenset(re.findall("..", "CAMUCZHUZHMFSCHOKNGSJDTVPNQWUQDRMHKEOZNHJLSQCX"))
+_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_ODD_PHONE = r"\+(\d{1,3})[- ](\(?\d{1,4}\)?)[- ](\d{3,4})(?:[- ]?(\d{2,4}))?(?:[- ]?(\d{2,4}))?"
+
+
+def read_address(text: str) -> str:
+    """A URL or e-mail address: letters stay, digits one by one, signs by name."""
+    text = re.sub(r"^[A-Za-z]{2,8}://", "", text)
+    return "".join(NET_SIGNS.get(c, c if c.isalnum() else " ") for c in read_digits(text))
+
+
+def read_phone(digits: str) -> str:
+    """A telephone number in groups of three and four: `13812345678` -> 幺三八，幺二三四，…."""
+    return "，".join(read_telephone(group) for group in _groups(digits))
+
+
+def _groups(digits: str) -> list[str]:
+    size = len(digits)
+    if size <= 5:
+        return [digits]
+    if size == 11 and digits[0] == "1":
+        return [digits[:3], digits[3:7], digits[7:]]
+    if size == 10 and digits[0] in "48":
+        return [digits[:3], digits[3:6], digits[6:]]
+    first = size % 4 or 4
+    return [digits[:first], *(digits[i : i + 4] for i in range(first, size, 4))]
+
+
+def _parts(m: re.Match[str]) -> str:
+    return "，".join(read_telephone(group) for group in m.groups() if group)
+
+
+def _landline(m: re.Match[str]) -> str:
+    line = f"{read_telephone(m[1])}，{read_phone(m[2])}"
+    return line + (f"，转{read_telephone(m[3])}" if m[3] else "")
+
+
+def _foreign(m: re.Match[str]) -> str:
+    groups = [g.strip("()") for g in m.groups() if g]
+    return "加" + "，".join(read_telephone(group) for group in groups)
+
+
+def _masked(m: re.Match[str]) -> str:
+    return f"{read_telephone(m[1])}，星星星星，{read_telephone(m[2])}"
+
+
+def _line(m: re.Match[str]) -> str | None:
+    said = _LINES.search(before(m)) or _LINE_FOLLOWS.match(m.string, m.end())
+    if not said or _COUNTED.match(m.string, m.end()):
+        return None
+    return read_phone(m[0])
+
+
+def _service(m: re.Match[str]) -> str | None:
+    return None if _COUNTED.match(m.string, m.end()) else read_telephone(m[0])
+
+
+def _code(m: re.Match[str]) -> str | None:
+    return read_digits(m[0]) if _CODES.search(before(m, 16)) else None
+
+
+def _hyphened_code(m: re.Match[str]) -> str:
+    return read_digits(m[0]).replace("-", "杠")
+
+
+def _room(m: re.Match[str]) -> str | None:
+    return read_digits(m[0]) if _ROOM.match(m.string, m.end()) else None
+
+
+def _flight(m: re.Match[str]) -> str | None:
+    known = m[1] in _FLIES or _FLIGHT.search(before(m, 6) + "|" + after(m, 6))
+    return m[1] + read_telephone(m[2]) if known else None
+
+
+def _train(m: re.Match[str]) -> str | None:
+    if not (after(m, 1) == "次" or after(m, 2) == "列车" or _TRAIN.search(before(m, 5))):
+        return None
+    return m[1] + (read_telephone(m[2]) if len(m[2]) > 2 else cardinal(m[2]))
+
+
+def _plate(m: re.Match[str]) -> str | None:
+    return m[1] + read_digits(m[2]) if any(c.isdigit() for c in m[2]) else None
+
+
+def _version(m: re.Match[str]) -> str:
+    return m[1] + "点".join(cardinal(p) if len(p) < 3 else read_digits(p) for p in m[2].split("."))
+
+
+def _dotted(m: re.Match[str]) -> str:
+    return "点".join(cardinal(p) if len(p) < 3 else read_digits(p) for p in m[0].split("."))
+
+
+def _ip(m: re.Match[str]) -> str | None:
+    if any(int(part) > 255 for part in m[1].split(".")):
+        return None
+    port = f"冒号{read_digits(m[2])}" if m[2] else ""
+    return read_digits(m[1]).replace(".", "点") + port
+
+
+def _model(m: re.Match[str]) -> str:
+    return read_digits(m[0]) if len(m[0]) > 2 and "." not in m[0] else read_number(m[0])
+
+
+_D, _L, _S = (Start.DIGIT,), (Start.LETTER,), (Start.SIGN,)
+
+NET_RULES = (
+    Rule(
+        "email",
+        (Start.DIGIT, Start.LETTER),
+        rf"[A-Za-z0-9._%+-]{{1,64}}@{_HOST}",
+        lambda m: read_address(m[0]),
+    ),
+    Rule(
+        "url",
+        _L,
+        r"(?:https?|ftp)://[A-Za-z0-9/._?=&#%~+@:-]{0,2000}[A-Za-z0-9/_=#~]",
+        lambda m: read_address(m[0]),
+    ),
+    Rule(
+        "url",
+        (Start.DIGIT, Start.LETTER),
+        rf"(?:{_HOST}|www(?:\.[A-Za-z0-9_-]{{1,63}}){{1,8}}|localhost)(?::\d{{1,5}})?{_PATH}",
+        lambda m: read_address(m[0]),
+    ),
+    Rule("ip", _D, r"(\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(\d{1,5})(?!\d))?", _ip),
+)
+
+TELEPHONE_RULES = (
+    Rule("telephone", _D, r"(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _parts),
+    Rule("telephone", _D, r"(1[3-9]\d)\*{4}(\d{4})(?!\d)", _masked),
+    Rule(
+        "telephone",
+        _D,
+        r"(0\d{2,3})[-) ]{1,2}(\d{7,8})(?!\d)(?:(?:-|转)(\d{1,5})(?!\d))?",
+        _landline,
+    ),
+    Rule("telephone", _D, r"([48]00)[- ]?(\d{3})[- ]?(\d{4})(?!\d)", _parts),
+    Rule(
+        "telephone",
+        _S,
+        r"\+(86)[- ]?(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)",
+        lambda m: "加" + _parts(m),
+    ),
+    Rule("telephone", _S, rf"{_ODD_PHONE}(?!\d)", _foreign),
+    Rule("telephone", _D, r"(?:12306|12315|10086|10010|12345)(?!\.?\d)", _service),
+    Rule("telephone", _D, r"\d{3,12}(?![\d.,])", _line),
+)
+
+CODE_RULES = (
+    Rule("id", _D, r"[1-9]\d{16}[\dXx](?![A-Za-z0-9])", lambda m: read_digits(m[0])),
+    Rule("id", _D, r"\d{1,13}(?:-\d{1,13}){2,6}(?!\d)", _hyphened_code),
+    Rule("id", _D, r"\d{3,32}(?![\d])", _code),
+    Rule("id", _D, r"\d{3,4}(?!\d)", _room),
+    Rule("flight", _L, r"([A-Z]{2})(\d{3,4})(?![A-Za-z0-9])", _flight),
+    Rule("flight", _D, r"(3U|9C|8L|9H)(\d{3,4})(?![A-Za-z0-9])", _flight),
+    Rule("flight", _L, r"([GDCZTKYLS])(\d{1,4})(?![A-Za-z0-9.])", _train),
+    Rule(
+        "id",
+        _L,
+        rf"(?<=[{_PROVINCES}])([A-HJ-NP-Z])[·•. -]?([A-HJ-NP-Z0-9]{{5,6}})(?![A-Za-z0-9])",
+        _plate,
+    ),
+    Rule("version", _L, r"([vV])\.?(\d{1,6}(?:\.\d{1,6}){1,4})(?!\.?\d)", _version),
+    Rule("version", _D, r"\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", _dotted),
+)
+
+MODEL_RULES = (
+    Rule("model", _S, r"(?<=[A-Za-z])-(?=\d)", lambda _: ""),
+    Rule(
+        "model",
+        _D,
+        r"(?:(?<=[A-Za-z])|(?<=[A-Za-z]-))(?<!\d[xX])\d{1,24}(?:\.\d{1,9})?(?!\.?\d)",
+        _model,
+    ),
+)

@@ -1,0 +1,190 @@
+"""Rules for dates, years, decades, times of day, scores and ratios."""
+
+from __future__ import annotations
+
+import re
+
+from .numerals import read_digits, read_number
+from .patterns import NUM, SEP, Rule, Start, after, before, cardinal
+from .units import MEASURE, UNITS, alternatives
+
+__all__ = ["DATE_RULES", "SCORE_RULES", "TIME_RULES", "read_clock", "read_date"]
+
+_MONTH, _DAY = r"(1[0-2]|0?[1-9])", r"(3[01]|[12]\d|0?[1-9])"
+_SPORT = re.compile(
+    "比分|战胜|击败|战平|领先|落后|逆转|险胜|大胜|完胜|横扫|惜败|不敌|力克|获胜|取胜|夺冠|淘汰|负于|"
+    "输给|输掉|赢|憾负|战成|胜出|小胜|拿下|战绩|扳平"
+)
+_RATIO = re.compile("比例|比率|比值|配比|赔率|之比|宽比|横比|比为|比是|稀释|缩放|地图")
+_LASTED = re.compile("用时|时长|耗时|历时|成绩|片长")
+_DATED = re.compile(r"(?:日期|出生|生日|截至|截止|时间|[于自从到至])[:：为是在到 ]{0,2}$")
+_DAY_FOLLOWS = re.compile(" ?(?:[号日起]|当天|上午|下午|晚|凌晨|放假)")
+_SPAN_FOLLOWS = re.compile(rf"{SEP}{_MONTH}/{_DAY}(?![\d/])")
+_SPAN_BEFORE = re.compile(rf"(?<!\d)(\d\d?)/(\d\d?){SEP}$")
+_PAST = re.compile(r"年(?:的?历史|[前来间])")
+_LASTS = re.compile(r"年(?:[前后来间以内多代级历里]|过|的(?:历史|时间|光阴|经验|努力|发展|奋斗))")
+_SPANNED = re.compile(r"(?:[第了近约过共整达满有长用前后]|历时)$")
+
+
+def read_date(year: str, month: str = "", day: str = "") -> str:
+    """A date in words; the year digit by digit, month and day as quantities."""
+    spoken = f"{read_digits(year)}年" if year else ""
+    spoken += f"{cardinal(month)}月" if month else ""
+    return spoken + (f"{cardinal(day)}日" if day else "")
+
+
+def read_clock(hour: str, minute: str, second: str = "") -> str:
+    """A time of day in words: `8:05` -> 八点零五分."""
+    spoken = _hour(hour) + "点"
+    if minute != "00" or second:
+        spoken += f"{_two_digits(minute)}分"
+    return spoken + (f"{_two_digits(second)}秒" if second else "")
+
+
+def _hour(digits: str) -> str:
+    return "两" if int(digits) == 2 else cardinal(digits)
+
+
+def _two_digits(digits: str) -> str:
+    value = cardinal(digits)
+    return f"零{value}" if digits[0] == "0" and digits != "00" else value
+
+
+def _full_date(m: re.Match[str]) -> str:
+    return read_date(m[1], m[3], m[4]) + (" " if m[5] else "")
+
+
+def _american_date(m: re.Match[str]) -> str | None:
+    first, second = int(m[1]), int(m[2])
+    if first <= 12 < second <= 31:
+        return read_date(m[3], m[1], m[2])
+    if second <= 12 < first <= 31:
+        return read_date(m[3], m[2], m[1])
+    return None
+
+
+def _compact_date(m: re.Match[str]) -> str | None:
+    return read_date(m[1], m[2], m[3]) if _DATED.search(before(m)) else None
+
+
+def _short_date(m: re.Match[str]) -> str | None:
+    """Month and day with a stroke, where they can hardly be a fraction."""
+    dated = int(m[2]) == 1 or _DATED.search(before(m)) or _DAY_FOLLOWS.match(m.string, m.end())
+    return read_date("", m[1], m[2]) if dated or _in_span(m) else None
+
+
+def _in_span(m: re.Match[str]) -> bool:
+    """Whether two such dates stand in a row and one of them is no proper fraction."""
+    others = (
+        _SPAN_FOLLOWS.match(m.string, m.end()),
+        _SPAN_BEFORE.search(m.string, max(0, m.start() - 9), m.start()),
+    )
+    return any(other and any(int(d[1]) >= int(d[2]) for d in (m, other)) for other in others)
+
+
+def _year(m: re.Match[str]) -> str | None:
+    past = _PAST.match(m.string, m.end())
+    if past and (m[0].endswith("00") or "历史" in past[0]):
+        return None
+    return read_digits(m[0])
+
+
+def _short_year(m: re.Match[str]) -> str | None:
+    if _LASTS.match(m.string, m.end()) or _SPANNED.search(before(m, 3)):
+        return None
+    return read_digits(m[0])
+
+
+def _digits(m: re.Match[str]) -> str:
+    return read_digits(m[1])
+
+
+def _clock(m: re.Match[str]) -> str | None:
+    around = before(m) + "|" + after(m)
+    if not m[3] and (_SPORT.search(around) or _RATIO.search(before(m))):
+        return None
+    if _LASTED.search(before(m, 6)):
+        return _lasted(m[1], m[2], m[3] or "")
+    half = {"a": "上午", "p": "下午", "": ""}[(m[4] or "").lower()]
+    if half == "下午" and int(m[1]) == 12:
+        half = "中午"
+    return half + read_clock(m[1], m[2], m[3] or "")
+
+
+def _lasted(first: str, second: str, third: str) -> str:
+    names = ("小时", "分", "秒") if third else ("分", "秒")
+    parts = [p for p in (first, second, third) if p]
+    return "".join(f"{_hour(p)}{name}" for p, name in zip(parts, names, strict=True))
+
+
+def _half_day(m: re.Match[str]) -> str | None:
+    if not 1 <= int(m[1]) <= 12:
+        return None
+    return ("上午" if m[2] in "aA" else "下午") + _hour(m[1]) + "点"
+
+
+def _ratio(m: re.Match[str]) -> str:
+    return "比".join(read_number(part) for part in re.split(" ?[:：] ?", m[0]))
+
+
+def _hyphen_score(m: re.Match[str]) -> str | None:
+    if not _SPORT.search(before(m) + "|" + after(m)):
+        return None
+    return f"{read_number(m[1])}比{read_number(m[2])}"
+
+
+_D = (Start.DIGIT,)
+_NOT_COUNTED = rf"(?! ?(?:{MEASURE}|(?:{alternatives(UNITS)})(?![A-Za-z]))(?<!年))"
+_SEASON = "(?:年|赛季|学年|年度|财年|财季)"
+_EVENTS = (
+    "春晚|款|届|级|赛季|财年|学年|年度|世界杯|欧洲杯|亚洲杯|奥运|亚运|版|新年|元旦|春节|两会|高考|国庆|"
+    "中国|全国|全球|世界"
+)
+_CENTURY = r"(?:19|20)\d\d"
+
+DATE_RULES = (
+    Rule(
+        "date",
+        _D,
+        rf"(\d{{4}})([-/.]){_MONTH}\2{_DAY}(?![\d]|\.\d|-\d(?!\d{{3}}))(?:([T ])(?=\d\d?[:：]))?",
+        _full_date,
+    ),
+    Rule("date", _D, r"(\d\d?)/(\d\d?)/(\d{4})(?![\d/])", _american_date),
+    Rule(
+        "date",
+        _D,
+        rf"({_CENTURY})[-/](0[1-9]|1[0-2])(?![-/.]?\d|赛季|学年|年)",
+        lambda m: read_date(m[1], m[2]),
+    ),
+    Rule("date", _D, rf"({_CENTURY})(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)", _compact_date),
+    Rule("date", _D, rf"{_MONTH}/{_DAY}(?![\d/.])", _short_date),
+    Rule("date", _D, r"(\d\d?)·(\d\d?)(?!\d)", lambda m: read_digits(m[1] + m[2])),
+    Rule("date", _D, r"0([1-9])(?=[月日号號])", lambda m: cardinal(m[1])),
+    Rule("year", _D, r"(?:(?<=公元)|(?<=公元前))\d{1,4}(?=年)", lambda m: read_digits(m[0])),
+    Rule("year", _D, r"[12]\d{3}(?=年)", _year),
+    Rule("year", _D, r"(\d\d)(?=年\d{1,2}月)", _digits),
+    Rule("year", _D, r"(?:0\d|[6-9][1-9])(?=年)", _short_year),
+    Rule("year", _D, rf"([12]\d{{3}})(?={SEP}(?:\d\d|[12]\d{{3}}){_SEASON})", _digits),
+    Rule("year", _D, rf"({_CENTURY})(?={SEP}{_CENTURY}(?!\d){_NOT_COUNTED})", _digits),
+    Rule("year", _D, rf"(?<=\d{{4}}[-~—])({_CENTURY})(?!\d){_NOT_COUNTED}", _digits),
+    Rule("year", _D, rf"(?<=\d{{4}}[-~—/])(\d\d)(?={_SEASON})", _digits),
+    Rule("year", _D, rf"({_CENTURY})(?= ?(?:{_EVENTS}|Q[1-4]|H[12]))", _digits),
+    Rule("decade", _D, r"([5-9][05]|0[05]|10)(?=后(?![续来面边期半悔退天]))", _digits),
+)
+
+TIME_RULES = (
+    Rule(
+        "time",
+        _D,
+        r"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?![\d:：]|\.\d)"
+        r"(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?",
+        _clock,
+    ),
+    Rule("time", _D, r"(\d\d?) ?([AaPp])\.?[Mm](?![A-Za-z])\.?", _half_day),
+    Rule("time", _D, r"0(\d)(?=[时時点點])", lambda m: cardinal(m[1])),
+)
+
+SCORE_RULES = (
+    Rule("score", _D, rf"{NUM} ?[:：] ?{NUM}(?: ?[:：] ?{NUM})?(?![:：]\d)", _ratio),
+    Rule("score", _D, r"(\d{1,3})[-—](\d{1,3})(?![-\d])", _hyphen_score),
+)

@@ -1,0 +1,129 @@
+"""The rules of normalisation by name: which there are, in which order they are tried.
+
+    url email ip date year decade time score telephone id … number
+
+A rule that is switched off leaves its text to the next that can read it; a number that no rule
+wants is read as a plain quantity or digit by digit. Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+
+from sambert_trt.engines.errors import InputError
+
+from .amounts import AMOUNT_RULES, LATE_UNIT, NUMBER_RULES, RANGE_RULES
+from .codes import CODE_RULES, MODEL_RULES, NET_RULES, TELEPHONE_RULES
+from .dates import DATE_RULES, SCORE_RULES, TIME_RULES
+from .patterns import BRACKETED, Edit, Start
+from .signs import ALWAYS, LATE_ROMAN, MATHS_RULES, SIGN_RULES, TRIGGER
+
+__all__ = [
+    "ALL_RULES",
+    "EARLY_RULES",
+    "LATE_RULES",
+    "Rules",
+    "late_edits",
+    "rule_edits",
+    "rules_without",
+]
+
+Rules = frozenset[str]
+"""Names of the rules that are on."""
+
+EARLY_RULES = (
+    *NET_RULES,
+    *DATE_RULES,
+    *TIME_RULES,
+    *TELEPHONE_RULES,
+    *CODE_RULES,
+    *SCORE_RULES,
+    *MATHS_RULES,
+    *AMOUNT_RULES,
+    *RANGE_RULES,
+    *NUMBER_RULES,
+    *MODEL_RULES,
+    *SIGN_RULES,
+)
+LATE_RULES = (*LATE_ROMAN, LATE_UNIT)
+_FALLBACK = "number"
+_Tried = tuple[
+    Callable[[str, int], "re.Match[str] | None"], Callable[["re.Match[str]"], "str | None"], str
+]
+
+ALL_RULES: Rules = frozenset(rule.name for rule in (*EARLY_RULES, *LATE_RULES)) - {_FALLBACK}
+"""Every rule that can be switched off."""
+
+
+def rules_without(names: Iterable[str]) -> Rules:
+    """All rules but these.
+
+    Raises:
+        InputError: there is no rule of such a name.
+    """
+    off = frozenset(names)
+    unknown = sorted(off - ALL_RULES)
+    if unknown:
+        raise InputError(
+            f"no rule of normalisation is called {', '.join(unknown)}; there are "
+            + ", ".join(sorted(ALL_RULES))
+        )
+    return ALL_RULES - off
+
+
+def rule_edits(text: str, rules: Rules) -> Iterator[Edit]:
+    """What is said for the numbers, codes and signs of a text, from left to right."""
+    return _edits(text, _tables(rules, early=True))
+
+
+def late_edits(text: str, rules: Rules) -> Iterator[Edit]:
+    """The same for what stands in letters alone, in a text that is otherwise normal."""
+    return _edits(text, _tables(rules, early=False))
+
+
+def _edits(text: str, tables: Mapping[Start, tuple[_Tried, ...]]) -> Iterator[Edit]:
+    found = TRIGGER.search(text)
+    while found:
+        edit = _first_edit(text, found.start(), tables[_start(found[0])])
+        if edit:
+            yield edit
+            end = edit[1]
+        else:
+            end = found.end()
+        found = TRIGGER.search(text, end)
+
+
+def _first_edit(text: str, start: int, table: tuple[_Tried, ...]) -> Edit | None:
+    for match_at, reading, name in table:
+        match = match_at(text, start)
+        said = reading(match) if match else None
+        if match and said is not None and not _loses_reading(text, match.end(), said):
+            return (start, match.end(), said, name)
+    return None
+
+
+def _loses_reading(text: str, end: int, said: str) -> bool:
+    """Whether a reading in brackets would come to stand behind another character."""
+    return text[end : end + 1] == BRACKETED and said[-1:] != text[end - 1]
+
+
+def _start(trigger: str) -> Start:
+    if trigger[0] in "0123456789.":
+        return Start.DIGIT
+    return Start.LETTER if trigger.isascii() and trigger.isalpha() else Start.SIGN
+
+
+@lru_cache(maxsize=16)
+def _tables(rules: Rules, *, early: bool) -> Mapping[Start, tuple[_Tried, ...]]:
+    known = (*EARLY_RULES, *ALWAYS) if early else LATE_RULES
+    active = [rule for rule in known if rule.name in rules or rule.name == _FALLBACK]
+    return {
+        start: tuple(
+            (re.compile(rule.pattern).match, rule.reading, rule.name)
+            for rule in active
+            if start in rule.starts
+        )
+        for start in Start
+    }
