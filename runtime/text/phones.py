@@ -11,7 +11,17 @@ from functools import lru_cache
 
 from sambert_trt.engines.errors import InputError
 
-__all__ = ["FINALS", "clean_pinyin", "phones_from_syllable", "spell_syllable", "syllable_table"]
+__all__ = [
+    "FINALS",
+    "Syllable",
+    "clean_pinyin",
+    "phones_from_syllable",
+    "spell_syllable",
+    "syllable_table",
+]
+
+Syllable = tuple[tuple[str, ...], str]
+"""A syllable's phones and its tone, which all of them carry."""
 
 FINALS: Mapping[str, str] = {
     "ga": "a ai an ang ao",

@@ -1,128 +1,244 @@
-"""Words to a voice's symbols: phones, tones, places in syllable and word, breaks."""
+"""Words to a voice's symbols: phones, tones, places in syllable and word, breaks, manners."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
 
-from .phones import phones_from_syllable
-from .pronounce import Kind, Word
+from .latin import LETTERS, latin_reading, letter_phones, speaks_letters
+from .marks import Manner, Marks, Pause
+from .phones import Syllable, phones_from_syllable
+from .phrasing import Spoken, phrase_ends
+from .reading import Kind, Word
 from .sentence import Symbol
 
-__all__ = ["LETTERS", "letter_phones", "speaks_letters", "symbols_from_words"]
+__all__ = ["LETTERS", "Breaks", "letter_phones", "speaks_letters", "symbols_from_words"]
 
 logger = logging.getLogger(__name__)
 
-Syllable = tuple[tuple[str, ...], str]
-"""A syllable's phones and its tone."""
+LEVELS = ("#1", "#2", "#3", "#4")
+"""The breaks, weakest first."""
+_WORD, _PHRASE, _PAUSE, _END = LEVELS
+_COMFORTABLE = 7
+"""Syllables of a phrase that asks for no break."""
+_BREATH = 14
+"""Syllables between pauses that ask for none; up to _LONGEST are left alone."""
+_LONGEST = 20
+_PHRASE_WEIGHT, _PAUSE_WEIGHT = 0.9, 2.0
+"""What a break costs, against which the length of a phrase weighs."""
+_LISTED = 3
+"""Syllables of an item after which 、 is no pause yet."""
 
-LETTERS: Mapping[str, str] = {
-    "a": "ey1",
-    "b": "b iy1",
-    "c": "s iy1",
-    "d": "d iy1",
-    "e": "iy1",
-    "f": "eh1 f",
-    "g": "jh iy1",
-    "h": "ey1 ch",
-    "i": "ay1",
-    "j": "jh ey1",
-    "k": "k ey1",
-    "l": "eh1 l",
-    "m": "eh1 m",
-    "n": "eh1 n",
-    "o": "ow1",
-    "p": "p iy1",
-    "q": "k y uw1",
-    "r": "aa1 r",
-    "s": "eh1 s",
-    "t": "t iy1",
-    "u": "y uw1",
-    "v": "v iy1",
-    "w": "d ah1 . b ah0 l . y uw0",
-    "x": "eh1 k s",
-    "y": "w ay1",
-    "z": "z iy1",
-}
-"""The names of the letters in ARPAbet, stress on the vowel, syllables parted by a dot."""
 
-_END_BREAK, _PAUSE_BREAK, _WORD_BREAK = "#4", "#3", "#1"
+class Breaks(Enum):
+    """How breaks are set where nothing is written.
+
+    `phrases`: a one-syllable word in the neutral tone leans on the one before, `#2` parts what is
+    longer than some seven syllables, `#3` what is longer than twenty, and short items of a list
+    are parted by `#2`. `words`: `#1` after each word, `#3` at each pause mark, nothing else, for
+    voices that learned no more.
+    """
+
+    WORDS = "words"
+    PHRASES = "phrases"
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A word with its syllables and the break after it; "" where that is still open."""
+
+    first: str
+    last: str
+    syllables: tuple[Syllable, ...]
+    manner: Manner | None
+    leans: bool = False
+    level: str = ""
+    seconds: float | None = None
+    mark: str = ""
 
 
 def symbols_from_words(
-    words: Sequence[Word], phones: Collection[str] | None = None
+    words: Sequence[Word],
+    phones: Collection[str] | None = None,
+    *,
+    marks: Marks | None = None,
+    breaks: Breaks = Breaks.PHRASES,
+    lexicon: Mapping[str, str] | None = None,
 ) -> tuple[Symbol, ...]:
-    """The symbols of one sentence; emotion and speaker are left to the request's style.
+    """The symbols of one sentence; what no mark sets is left to the request's style.
 
-    `#1` stands after each word, `#3` where a mark pauses, `#4` at the end. Latin letters are
-    spelled; where the voice's `phones` lack the English ones they are left out with a warning.
-    Nothing to say gives no symbols.
+    A break stands between words, never first and never twice; the last symbol is `#4`. Latin words
+    are said as `latin_reading` says (`lexicon` goes there), or as the syllables they carry.
+    Marks give the manner of what follows, and pauses; without `marks` they mean nothing. What was
+    guessed, what is said with Chinese syllables, and a pause before the first word, which has no
+    place, are warned of, each once. Nothing to say gives no symbols.
+
+    Args:
+        phones: of the voice, breaks included; None has all. A break it lacks is the next weaker.
 
     Raises:
-        InputError: a word holds a syllable that does not exist.
+        InputError: a word holds a syllable that does not exist, or a mark is unknown.
     """
-    symbols: list[Symbol] = []
-    for word in _speakable(words, phones):
-        if word.kind is not Kind.PAUSE:
-            symbols += [*_word_symbols(_syllables(word)), _break_symbol(_WORD_BREAK)]
-        elif symbols:
-            symbols[-1] = _break_symbol(_PAUSE_BREAK)
-    if symbols:
-        symbols[-1] = _break_symbol(_END_BREAK)
-    return tuple(symbols)
+    pieces = _pieces(words, _Latin(phones, lexicon or {}), marks)
+    if breaks is Breaks.PHRASES:
+        pieces = _phrased(_listed(_stretches(_leaned(pieces))))
+    return tuple(_symbols(pieces, _levels(phones)))
 
 
-def letter_phones(letter: str) -> list[Syllable]:
-    """The syllables of a Latin letter's English name: `w` -> d ah, b ah l, y uw."""
-    return [_english_syllable(s.split()) for s in LETTERS[letter.lower()].split(".")]
+class _Latin:
+    """Says Latin words and remembers which of them to warn about."""
+
+    def __init__(self, phones: Collection[str] | None, lexicon: Mapping[str, str]) -> None:
+        self._phones, self._lexicon = phones, lexicon
+        self._english: bool | None = None
+        self._guessed: dict[str, None] = {}
+        self._chinese: dict[str, None] = {}
+
+    def syllables(self, word: str) -> tuple[Syllable, ...]:
+        """The syllables of a Latin word."""
+        reading = latin_reading(word, self._phones, self._lexicon)
+        if "rule" in reading.rules:
+            self._guessed[word] = None
+        if reading.rules != ("user",) and not self._speaks_english():
+            self._chinese[word] = None
+        return reading.syllables
+
+    def report(self) -> None:
+        """One warning of a kind, however many words."""
+        if self._guessed:
+            logger.warning(
+                "no dictionary has %s; read by rule, a lexicon may say how", _quoted(self._guessed)
+            )
+        if self._chinese:
+            logger.warning(
+                "the voice has no English phones; %s is said with Chinese syllables",
+                _quoted(self._chinese),
+            )
+
+    def _speaks_english(self) -> bool:
+        if self._english is None:
+            self._english = self._phones is None or speaks_letters(self._phones)
+        return self._english
 
 
-def speaks_letters(phones: Collection[str]) -> bool:
-    """Whether a voice has every phone that letter names need."""
-    return {p.rstrip("01") for name in LETTERS.values() for p in name.split()} - {"."} <= set(
-        phones
-    )
+def _quoted(words: Collection[str]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
 
 
-def _speakable(words: Sequence[Word], phones: Collection[str] | None) -> Iterator[Word]:
-    latin = phones is None or speaks_letters(phones)
+def _pieces(words: Sequence[Word], latin: _Latin, marks: Marks | None) -> list[_Piece]:
+    pieces: list[_Piece] = []
+    manner: Manner | None = None
     for word in words:
-        if word.kind is Kind.LATIN and not latin:
-            logger.warning("the voice has no English phones; %r is left out", word.text)
+        mark = marks[word.text] if word.kind is Kind.MARK and marks is not None else None
+        if isinstance(mark, Manner):
+            manner = None if mark.plain else mark
+        elif word.kind is Kind.PAUSE or isinstance(mark, Pause):
+            _set_break(pieces, mark if isinstance(mark, Pause) else word.text)
+        elif word.kind is not Kind.MARK and (syllables := _syllables(word, latin)):
+            leans = len(word.syllables) == 1 and word.syllables[0].endswith("5")
+            pieces.append(_Piece(word.text, word.text, syllables, manner, leans))
+    latin.report()
+    return pieces
+
+
+def _set_break(pieces: list[_Piece], said: Pause | str) -> None:
+    """A pause that was asked for wins over a written one, and the later over the earlier."""
+    if isinstance(said, Pause):
+        if pieces:
+            pieces[-1] = replace(pieces[-1], level=said.level, seconds=said.seconds, mark="")
+        elif said.seconds:
+            logger.warning("a pause of %g s before the first word is left out", said.seconds)
+    elif pieces and (not pieces[-1].level or pieces[-1].mark):
+        listed = said == "、" and pieces[-1].mark in ("", "、")
+        pieces[-1] = replace(pieces[-1], level=_PAUSE, mark="、" if listed else said)
+
+
+def _syllables(word: Word, latin: _Latin) -> tuple[Syllable, ...]:
+    if word.kind is Kind.LATIN and not word.syllables:
+        return latin.syllables(word.text)
+    return tuple(phones_from_syllable(syllable) for syllable in word.syllables)
+
+
+def _leaned(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Joins what leans on the word before it where nothing stands between the two."""
+    joined: list[_Piece] = []
+    for piece in pieces:
+        held = joined[-1] if joined else None
+        if held and piece.leans and not held.level and held.manner == piece.manner:
+            syllables = held.syllables + piece.syllables
+            joined[-1] = replace(piece, first=held.first, syllables=syllables, leans=False)
         else:
-            yield word
+            joined.append(piece)
+    return joined
 
 
-def _syllables(word: Word) -> list[Syllable]:
-    if word.kind is Kind.LATIN:
-        return [syllable for letter in word.text for syllable in letter_phones(letter)]
-    return [phones_from_syllable(syllable) for syllable in word.syllables]
+def _listed(stretches: Sequence[Sequence[_Piece]]) -> list[_Piece]:
+    """Weakens 、 between items of a few syllables."""
+    lengths = [*(sum(len(p.syllables) for p in stretch) for stretch in stretches), 0]
+    result: list[_Piece] = []
+    for i, stretch in enumerate(stretches):
+        *inner, last = stretch
+        weak = last.mark == "、" and max(lengths[i], lengths[i + 1]) <= _LISTED
+        result += [*inner, replace(last, level=_PHRASE) if weak else last]
+    return result
 
 
-def _english_syllable(phones: Sequence[str]) -> Syllable:
-    stress = next(p[-1] for p in phones if p[-1].isdigit())
-    return tuple(p.rstrip("01") for p in phones), f"tone{stress}"
+def _stretches(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
+    """The pieces from one break that is set to the next."""
+    found: list[list[_Piece]] = [[]]
+    for piece in pieces:
+        found[-1].append(piece)
+        if piece.level:
+            found.append([])
+    return [stretch for stretch in found if stretch]
 
 
-def _word_symbols(syllables: Sequence[Syllable]) -> Iterator[Symbol]:
+def _parted(stretch: Sequence[_Piece], level: str, comfortable: int, weight: float) -> list[_Piece]:
+    """Sets breaks of one level where a stretch is too long."""
+    spoken = [Spoken(piece.first, piece.last, len(piece.syllables)) for piece in stretch]
+    ends = frozenset(phrase_ends(spoken, comfortable, weight))
+    return [replace(p, level=level) if i in ends else p for i, p in enumerate(stretch)]
+
+
+def _phrased(pieces: Sequence[_Piece]) -> list[_Piece]:
+    """Sets pauses in stretches beyond a breath, then breaks between phrases."""
+    breaths: list[_Piece] = []
+    for stretch in _stretches(pieces):
+        long = sum(len(piece.syllables) for piece in stretch) > _LONGEST
+        breaths += _parted(stretch, _PAUSE, _BREATH, _PAUSE_WEIGHT) if long else stretch
+    return [
+        piece
+        for stretch in _stretches(breaths)
+        for piece in _parted(stretch, _PHRASE, _COMFORTABLE, _PHRASE_WEIGHT)
+    ]
+
+
+def _levels(phones: Collection[str] | None) -> Mapping[str, str]:
+    """For each break the one the voice has; the next weaker, else the next stronger."""
+    had = [level for level in LEVELS if phones is None or level in phones] or list(LEVELS)
+    return {level: max((h for h in had if h <= level), default=had[0]) for level in LEVELS}
+
+
+def _symbols(pieces: Sequence[_Piece], levels: Mapping[str, str]) -> Iterator[Symbol]:
+    for i, piece in enumerate(pieces):
+        yield from _word_symbols(piece.syllables, piece.manner)
+        level = _END if i == len(pieces) - 1 else piece.level or _WORD
+        units = (levels[level], "tone_none", "s_none", "word_none")
+        yield Symbol(units, manner=piece.manner, seconds=piece.seconds)
+
+
+def _word_symbols(syllables: Sequence[Syllable], manner: Manner | None) -> Iterator[Symbol]:
     places = [(s, p) for s, (phones, _) in enumerate(syllables) for p in range(len(phones))]
     for place, (s, p) in enumerate(places):
         phones, tone = syllables[s]
-        yield Symbol(
-            (
-                phones[p],
-                tone,
-                f"s_{_position(p, len(phones))}",
-                f"word_{_position(place, len(places))}",
-            )
-        )
+        flag = f"s_{_position(p, len(phones))}"
+        units = (phones[p], tone, flag, f"word_{_position(place, len(places))}")
+        yield Symbol(units, manner=manner)
 
 
 def _position(index: int, count: int) -> str:
     if count == 1:
         return "both"
     return "begin" if index == 0 else "end" if index == count - 1 else "middle"
-
-
-def _break_symbol(level: str) -> Symbol:
-    return Symbol((level, "tone_none", "s_none", "word_none"))
