@@ -75,7 +75,8 @@ class AudioChunk:
     """A piece of speech as soon as it is there.
 
     Attributes:
-        samples: float32 [n]; silence between sentences stands at the start of a chunk.
+        samples: float32 [n]; silence between sentences stands at the start of a chunk, and what
+            a text asks for at its end is a chunk of its own.
         sample_rate: hertz.
         start_seconds: where it begins in the whole.
         sentence: the sentence's number, from 0.

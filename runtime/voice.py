@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
 from types import TracebackType
@@ -28,11 +27,12 @@ from .backend import Backend, Session
 from .checks import checked_tables
 from .clock import Stopwatch
 from .ids import Ids, sentence_from_ids
+from .joining import Joined, Piece, record_arrays
 from .memory import MemoryReport
 from .overlap import ReadAhead, overlapped
-from .stream import OFFLINE, STREAMING, ChunkPolicy, VocoderWindow
+from .stream import OFFLINE, STREAMING, ChunkPolicy
 from .styles import Style, is_number
-from .synthesizer import Synthesizer, Utterance
+from .synthesizer import Synthesizer
 from .text.sentence import Sentence
 from .text.symbols import fields_from_units, sentences_from_symbol_text
 
@@ -51,16 +51,6 @@ _MOST_WORKERS = 256
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A window on its way through the vocoder; None for a sentence that has nothing to hear."""
-
-    utterance: Utterance
-    window: VocoderWindow | None
-    timings: dict[str, float]
-    samples: NDArray[np.float32] | None = None
 
 
 def open_voice(
@@ -332,7 +322,7 @@ class Voice:
         policy: ChunkPolicy,
         trace: dict[str, NDArray[Any]] | None,
     ) -> Iterator[AudioChunk]:
-        rate, position, silence, begun = self._manifest.sample_rate, 0, 0, -1
+        joined = Joined(self._manifest.sample_rate, gap)
         with ExitStack() as stack:
             pool = ThreadPoolExecutor(self._threads + 1, thread_name_prefix="sambert-tts")
             stack.callback(pool.shutdown, wait=False, cancel_futures=True)
@@ -341,53 +331,35 @@ class Voice:
             pieces = overlapped(made, self._vocoded, pool, self._threads + 1)
             stack.callback(pieces.close)
             for piece in pieces:
-                utterance, last = piece.utterance, piece.window is None or piece.window.last
-                if utterance.number > begun:
-                    silence += round(utterance.sentence.lead * rate)
-                    begun = utterance.number
                 if trace is not None:
-                    _record(trace, piece, last)
-                if piece.samples is not None:
-                    samples = np.concatenate([np.zeros(silence, np.float32), piece.samples])
-                    yield AudioChunk(
-                        samples=samples,
-                        sample_rate=rate,
-                        start_seconds=position / rate,
-                        sentence=utterance.number,
-                        text=utterance.sentence.text,
-                        last=last,
-                        timings=piece.timings,
-                    )
-                    position += len(samples)
-                    silence = 0
-                if last and position:
-                    pause = utterance.sentence.pause
-                    silence = round((gap if pause is None else pause) * rate)
+                    record_arrays(trace, piece)
+                yield from joined.chunks(piece)
+            yield from joined.rest()
 
     def _pieces(
         self, source: ReadAhead[Sentence], style: Style, seed: int | None, policy: ChunkPolicy
-    ) -> Iterator[_Piece]:
+    ) -> Iterator[Piece]:
         number, chunks = -1, 0
         for number, (sentence, seconds) in enumerate(source):
             front, size = {"text": seconds}, policy.after(chunks)
             spoken = self._synthesizer.speak(sentence, style, size, seed, number)
             while (step := self._worked(next, spoken, None)) is not None:
                 utterance, window = step
-                yield _Piece(utterance, window, front | utterance.clock.taken())
+                yield Piece(utterance, window, front | utterance.clock.taken())
                 front, chunks = {}, chunks + 1
         if number < 0:
             raise InputError(
                 "there is nothing to speak: the text is empty or holds only punctuation or signs"
             )
 
-    def _vocoded(self, piece: _Piece) -> _Piece:
+    def _vocoded(self, piece: Piece) -> Piece:
         if piece.window is None:
             return piece
         clock = Stopwatch()
         with clock("vocoder"):
             samples = self._worked(self._synthesizer.vocode, piece.window)
         timings = {**piece.timings, **clock.taken()}
-        return _Piece(piece.utterance, piece.window, timings, samples)
+        return Piece(piece.utterance, piece.window, timings, samples)
 
     def _worked(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Calls a function as one of at most `threads` at once; waiting for text is not counted."""
@@ -408,19 +380,12 @@ def _reading_options(
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _record(trace: dict[str, NDArray[Any]], piece: _Piece, last: bool) -> None:
-    utterance = piece.utterance
-    if piece.samples is not None:
-        utterance.samples.append(piece.samples)
-    if last:
-        arrays = utterance.arrays()
-        trace.update({f"{utterance.number}/{name}": array for name, array in arrays.items()})
-
-
 def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:
     """The front end with its dictionaries read, while the graphs are being opened."""
     from .text import MandarinFrontend
+    from .text.ssml_values import pitch_scale_from_rule
 
-    frontend = MandarinFrontend(manifest.units, manifest.language)
+    pitch = pitch_scale_from_rule(manifest.f0)
+    frontend = MandarinFrontend(manifest.units, manifest.language, pitch=pitch)
     next(frontend.sentences("好"), None)
     return frontend
