@@ -11,6 +11,7 @@ from dataclasses import replace
 from sambert_trt.engines.errors import InputError
 
 from .marks import Manner
+from .normalize import read_as
 from .ranges import SHIFT, SPEED, VOLUME
 from .ssml_values import (
     PitchScale,
@@ -108,10 +109,7 @@ def _phoneme(text: str, attributes: Mapping[str, str]) -> str:
 
 
 def _say_as(text: str, attributes: Mapping[str, str]) -> str:
-    from . import normalize
-
-    read_as: Callable[[str, str], str] | None = getattr(normalize, "read_as", None)
-    return text if read_as is None else read_as(attributes["interpret-as"].strip(), text)
+    return read_as(attributes["interpret-as"], text)
 
 
 def _alias(_: str, attributes: Mapping[str, str]) -> str:

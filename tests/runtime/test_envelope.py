@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -74,6 +74,7 @@ def test_silence_makes_up_exactly_what_the_frames_lack() -> None:
     assert (out[2 * HOP + 800 :] == 1).all()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -226,6 +226,20 @@ def test_chunks_of_marked_speech_are_the_whole(voice: Voice, sizes: tuple[int, f
     assert np.array_equal(whole == 0, chunked == 0)
 
 
+def test_a_pause_is_made_once_beside_filled_pauses(
+    tiny_voice: Callable[[str], Path], opened: Opened
+) -> None:
+    voice = opened(tiny_voice("fp"))
+    bare = sentence_of(voice)
+    utterance, usual = heard(voice, bare)
+    row = next(i for i in range(COUNT) if rows_of(utterance, [i]).sum() > 1)
+    other, found = heard(voice, paused(bare, {row: 0.5}))
+    own = int(utterance.plan.durations[np.flatnonzero(rows_of(utterance, [row]))[-1]])
+    lacking = voice.manifest.sample_rate // 2 - own * voice.manifest.hop
+    assert np.array_equal(other.plan.durations, utterance.plan.durations)
+    assert len(found) - len(usual) == lacking
+
+
 def test_emotion_and_speaker_reach_exactly_their_symbols(voice: Voice) -> None:
     bare = sentence_of(voice)
     usual, samples = heard(voice, bare)

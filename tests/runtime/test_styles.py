@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.manifest import FileRecord, VoiceManifest
 from sambert_trt.runtime.styles import Conditioning, Style, conditioning, emotion_name
+from sambert_trt.runtime.text.marks import Manner
 from sambert_trt.runtime.text.sentence import Sentence, Symbol
 
 EMOTIONS = ("emotion_none", "emotion_neutral", "emotion_happy", "emotion_sad", "_", "~", "[MASK]")
@@ -75,6 +76,30 @@ def test_a_request_overrules_the_symbols() -> None:
     found = vectors(Style(emotion="happy", speaker="M7"), symbol)
     assert np.array_equal(found.emotion[0], row("happy"))
     assert np.array_equal(found.speaker[0], SPEAKER_TABLE[1])
+
+
+BLEND = {"happy": 1.0, "sad": 3.0}
+
+
+@pytest.mark.parametrize("emotion", ["happy", BLEND, None])
+def test_a_mark_overrules_the_request_for_its_symbol_alone(
+    emotion: str | dict[str, float] | None,
+) -> None:
+    manner = Manner(speaker="M7", emotion="sad", intensity=0.5)
+    symbols = (Symbol(UNITS), Symbol(UNITS, "happy", "F7", manner), Symbol(UNITS))
+    style = Style("F7", emotion, intensity=2.0)
+    found, usual = vectors(style, *symbols), vectors(style, count=3)
+    expected = row("neutral") + np.float32(0.5) * (row("sad") - row("neutral"))
+    assert np.array_equal(found.emotion[1], expected)
+    assert np.array_equal(found.emotion[[0, 2]], usual.emotion[[0, 2]])
+    assert np.array_equal(found.speaker, SPEAKER_TABLE[[0, 1, 0]])
+
+
+def test_an_intensity_alone_leaves_the_emotion_to_the_request() -> None:
+    symbols = (Symbol(UNITS, manner=Manner(intensity=0.5)), Symbol(UNITS))
+    found = vectors(Style(emotion="happy"), *symbols)
+    half = row("neutral") + np.float32(0.5) * (row("happy") - row("neutral"))
+    assert np.array_equal(found.emotion, np.stack([half, row("happy")]))
 
 
 @pytest.mark.parametrize("name", ["happy", "emotion_happy"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambert_trt.engines.errors import InputError
@@ -88,6 +88,7 @@ def test_characters_of_the_marks_plane_are_dropped() -> None:
 TEXT = "一[break 500ms]二[emotion happy]三重[chong2]庆[/emotion]四[ 五[break 1s"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), max_size=12))
 def test_pieces_are_read_as_the_whole(sizes: list[int]) -> None:
     ends = [0]
