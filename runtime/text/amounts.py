@@ -16,12 +16,22 @@ from .units import (
     alternatives,
 )
 
-__all__ = ["AMOUNT_RULES", "LATE_UNIT", "NUMBER_RULES", "RANGE_RULES", "read_money", "read_unit"]
+__all__ = [
+    "AMOUNT_RULES",
+    "LATE_UNIT",
+    "NUMBER_RULES",
+    "RANGE_RULES",
+    "read_money",
+    "read_quantity",
+    "read_unit",
+]
 
 _PARTS_OF = {"%": "百分之", "‰": "千分之", "‱": "万分之"}
 _WARM = re.compile("温|室外|最低|最高|夜间|白天|早晨|体感|天气")
-_BY_UNIT = re.compile(r"(?:[\d万亿萬億千百]|每) ?[\u4e00-\u9fff]{1,3}$")
+_SPEED = re.compile("时速[为是达约]?$")
+_BY_UNIT = re.compile(r"[\d零一二两三四五六七八九十百千万亿萬億几] ?[\u4e00-\u9fff]{1,3}$")
 _NAME_BEFORE = re.compile("[A-Za-z] ?$")
+_POWER_BEFORE = re.compile(r"(?:\^-?\d{1,3}|[⁰¹²³⁴-⁹])$")
 _NUMBERED = re.compile(r"第[\d、]*$")
 _LOW_END = re.compile(
     r"(?:[\d%‰°¥$€²³]|°[CF]|\d[A-Za-z]{1,3}|[\d万亿萬億千百][\u4e00-\u9fff]{1,3}) ?$"
@@ -38,14 +48,22 @@ def read_money(number: str, magnitude: str, currency: str) -> str:
 
 
 def read_unit(unit: str) -> str | None:
-    """A unit in words, one per another too: `mg/L` -> 毫克每升; None where it is unknown."""
+    """A unit in words, one per another with a stroke: `mg/L` -> 毫克/升; None where unknown."""
     if unit in UNITS:
         return UNITS[unit]
     whole, stroke, per = unit.partition("/")
-    if whole not in UNITS or not stroke:
-        return None
-    below = UNITS.get(per, per if per in PER else None)
-    return f"{UNITS[whole]}每{below}" if below else None
+    below = _below(per)
+    return f"{UNITS[whole]}/{below}" if whole in UNITS and stroke and below else None
+
+
+def read_quantity(number: str, unit: str) -> str:
+    """A number in words of a unit in words: (五, 毫克/升) -> 每升五毫克."""
+    whole, _, below = unit.partition("/")
+    return (f"每{below}" if below else "") + number + whole
+
+
+def _below(unit: str) -> str | None:
+    return UNITS.get(unit, unit if unit in PER else None)
 
 
 def _money(m: re.Match[str]) -> str:
@@ -91,9 +109,24 @@ def _fraction(m: re.Match[str]) -> str:
 
 
 def _unit(m: re.Match[str]) -> str | None:
-    unit = read_unit(m[2])
-    named = len(m[2]) == 1 and _NAME_BEFORE.search(before(m, 2))
-    return None if unit is None or named else counted(m[1]) + unit
+    unit = read_unit(m[3])
+    if unit is None or (len(m[3]) == 1 and _NAME_BEFORE.search(before(m, 2))):
+        return None
+    if m[1] and "/" not in unit:
+        return None
+    if unit.endswith("/小时") and _SPEED.search(before(m, 4)):
+        unit = unit.partition("/")[0]
+    return read_quantity(_low_high(m), unit)
+
+
+def _per_unit(m: re.Match[str]) -> str | None:
+    below = _below(m[4])
+    return f"每{below}{_low_high(m)}{m[3]}" if below else None
+
+
+def _low_high(m: re.Match[str]) -> str:
+    low = f"{counted(m[1])}到" if m[1] else ""
+    return low + counted(m[2])
 
 
 def _angle(m: re.Match[str]) -> str:
@@ -102,9 +135,7 @@ def _angle(m: re.Match[str]) -> str:
 
 
 def _per(m: re.Match[str]) -> str | None:
-    if not _BY_UNIT.search(before(m, 8)):
-        return None
-    below = UNITS.get(m[1], m[1] if m[1] in PER else None)
+    below = _below(m[1]) if _BY_UNIT.search(before(m, 8)) else None
     return f"每{below}" if below else None
 
 
@@ -154,12 +185,14 @@ def _counted_number(m: re.Match[str]) -> str | None:
 
 
 def _signed_unit(m: re.Match[str]) -> str | None:
-    """What is written in letters alone is left for the last."""
-    return None if m[0].isascii() and m[0].isalpha() else read_unit(m[0])
+    """After characters, what is written in letters alone is left for the last."""
+    early = not (m[0].isascii() and m[0].isalpha()) or _POWER_BEFORE.search(before(m, 6))
+    return _late_unit(m) if early else None
 
 
 def _late_unit(m: re.Match[str]) -> str | None:
-    return read_unit(m[0])
+    unit = read_unit(m[0])
+    return unit.replace("/", "每") if unit else None
 
 
 _D, _L, _S = (Start.DIGIT,), (Start.LETTER,), (Start.SIGN,)
@@ -167,8 +200,10 @@ _SIGN = alternatives(CURRENCIES)
 _CODE = alternatives(CURRENCY_CODES)
 _BIG = r"(百万|千万|万亿|[千万萬亿億]|(?:[kKMB]|bn|[mb]illion|trillion)(?![A-Za-z]))?"
 _LOW_HIGH = rf"({NUM})(?:{SEP}(?:{_SIGN})?({NUM}))?"
-_BELOW = rf"(?:[A-Za-zμ]{{1,4}}[²³23]?|{alternatives(PER)})"
-_UNIT = rf"([A-Za-zμΩ°]{{1,6}}(?:[²³]|\^?[23](?!\d))?(?:/{_BELOW})?)"
+_PER = alternatives(PER)
+_BELOW = rf"([A-Za-zμ]{{1,4}}[²³23]?(?![A-Za-z])|{_PER})"
+_WHOLE = r"[A-Za-zμΩ°]{1,6}(?:[²³]|\^?[23](?!\d))?"
+_UNIT = rf"({_WHOLE}(?:/(?:[A-Za-zμ]{{1,4}}[²³23]?|{_PER}))?)"
 _ANY_UNIT = rf"(?:{alternatives(UNITS)})(?![A-Za-z])"
 _PURE_UNIT = alternatives(u for u in UNITS if u.isascii() and u.isalpha() and len(u) > 1)
 LATE_UNIT = Rule(
@@ -188,10 +223,11 @@ AMOUNT_RULES = (
     Rule("percent", _S, rf"\+(?={NUM} ?[%‰‱])", lambda _: "正"),
     Rule("fraction", _D, r"24/7(?![\d/.])", lambda _: "二十四七"),
     Rule("fraction", _D, r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
-    Rule("fraction", _D, r"(\d{1,9})/(\d{1,9})(?![\d/.])", _fraction),
+    Rule("fraction", _D, r"(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)", _fraction),
     Rule("unit", _D, r"(\d{1,3})°(?:(\d{1,2})[′'])?(?:(\d{1,2})[″\"])?(?![CF])", _angle),
-    Rule("unit", _D, rf"({NUM}) ?{_UNIT}(?![A-Za-z\d])", _unit),
-    Rule("unit", _L, rf"(?<=[万亿萬億千百多余几]){_UNIT}(?![A-Za-z\d])", _signed_unit),
+    Rule("unit", _D, rf"(?:({NUM}){SEP})?({NUM}) ?{_UNIT}(?![A-Za-z\d])", _unit),
+    Rule("unit", _D, rf"(?:({NUM}){SEP})?({NUM})([\u4e00-\u9fff]{{1,5}})/{_BELOW}", _per_unit),
+    Rule("unit", _L, rf"(?<=[万亿萬億千百多余几\d⁰¹²³⁴-⁹]){_UNIT}(?![A-Za-z\d])", _signed_unit),
     Rule("unit", _S, rf"/([A-Za-z]{{1,4}}[²³]?|{alternatives(PER)})", _per),
 )
 

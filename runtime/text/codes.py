@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from .numerals import read_digits, read_number, read_telephone
-from .patterns import Rule, Start, after, before, cardinal
-from .units import MEASURE
+from .patterns import Rule, Start, after, before, behind, cardinal
+from .units import MEASURE, words
 
 __all__ = [
     "CODE_RULES",
@@ -42,7 +42,7 @@ _HOST = rf"(?:[A-Za-z0-9_-]{{1,63}}\.){{1,8}}(?:{_DOMAINS})(?![A-Za-z0-9])"
 _PATH = r"(?:[/?#](?:[A-Za-z0-9/._?=&#%~+@:-]{0,500}[A-Za-z0-9/_=#~])?)?"
 _LINES = re.compile(
     "(?:拨打|打通|打|电话|手机|热线|号码|致电|拨|呼叫|联系|客服|专线|传真|座机|短信|分机|转)"
-    r"(?:号码?)?[是为：: ]{0,2}$"
+    r"(?:号码?)?[是为：: ]{0,2}(?:\d{3,12}[、，,或和及与]){0,4}$"
 )
 _LINE_FOLLOWS = re.compile(
     " ?(?:热线|报警|报案|火警|急救|接警|指挥中心|民警|救护|服务台|电话|客服|专线|投诉|平台|订票|"
@@ -52,15 +52,19 @@ _COUNTED = re.compile(rf" ?{MEASURE}")
 _CODES = re.compile(
     "(?:房间|订单|编|账|帐|卡|学|工|单|身份证|证件?|运单|快递|流水|序列|批|车牌|座位|护照|合同|案|许可证|"
     "发票|税|门牌|房|微信|手机尾|型|货|款|番|代|会员|准考证|考|取件|取票|批准文|登记|信用|统一社会信用)"
-    "(?:编|代)?(?:号码?|码)(?:为|是|[：: ]){0,2}(?:[A-Za-z]{0,4}-?)$"
+    "(?:编|代)?(?:号码?|码)(?:为|是|[：: ]){0,2}(?:[A-Za-z_-]{0,12})$"
     "|(?:房间|订单|编号|验证码|校验码|动态码|密码|口令|邮编|邮政编码|尾号|QQ号?|ID|股票代码|代码|PIN码?|"
     "身份证|房号|编码|条形码|ISBN|ISSN|工号|学号|波音|空客|标致|歼|宝马|奔驰)(?:号码?)?"
-    "(?:为|是|[：: ]){0,2}(?:[A-Za-z]{0,4}-?)$"
+    "(?:为|是|[：: ]){0,2}(?:[A-Za-z_-]{0,12})$"
 )
-_ROOM = re.compile(" ?(?:室|房|号房|路公交|路车|路电车|路巴士)")
+_BUILDING = re.compile("(?:[座栋幢]|单元|号楼)$")
+_ROOM = re.compile(r"(?:[、,]\d{3,4}){0,6} ?(?:室|房|号房|路公交|路车|路电车|路巴士)")
 _FLIGHT = re.compile("航班|班机|飞往|起飞|机票|执飞|客机|乘机|值机|登机")
 _TRAIN = re.compile("乘坐|乘|车次|高铁|动车|列车|换乘|车票")
-_FLIES = frozenset(re.findall("..", "CAMUCZHUZHMFSCHOKNGSJDTVPNQWUQDRMHKEOZNHJLSQCX"))
+_AIRLINES = frozenset(words("CA MU CZ HU ZH MF SC HO KN GS JD TV PN QW UQ DR MH KE OZ NH JL SQ CX"))
+_CRAFT = behind(
+    "歼|运|轰|直|强|教|苏|米格|安|伊尔|东风|红旗|长征|神舟|嫦娥|巨浪|鹰击|空警|翼龙|北斗"
+)
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _ODD_PHONE = r"\+(\d{1,3})[- ](\(?\d{1,4}\)?)[- ](\d{3,4})(?:[- ]?(\d{2,4}))?(?:[- ]?(\d{2,4}))?"
 
@@ -107,7 +111,7 @@ def _masked(m: re.Match[str]) -> str:
 
 
 def _line(m: re.Match[str]) -> str | None:
-    said = _LINES.search(before(m)) or _LINE_FOLLOWS.match(m.string, m.end())
+    said = _LINES.search(before(m, 24)) or _LINE_FOLLOWS.match(m.string, m.end())
     if not said or _COUNTED.match(m.string, m.end()):
         return None
     return read_phone(m[0])
@@ -118,7 +122,7 @@ def _service(m: re.Match[str]) -> str | None:
 
 
 def _code(m: re.Match[str]) -> str | None:
-    return read_digits(m[0]) if _CODES.search(before(m, 16)) else None
+    return read_digits(m[0]) if _CODES.search(before(m, 24)) else None
 
 
 def _hyphened_code(m: re.Match[str]) -> str:
@@ -126,11 +130,12 @@ def _hyphened_code(m: re.Match[str]) -> str:
 
 
 def _room(m: re.Match[str]) -> str | None:
-    return read_digits(m[0]) if _ROOM.match(m.string, m.end()) else None
+    room = _ROOM.match(m.string, m.end()) or _BUILDING.search(before(m, 2))
+    return read_digits(m[0]) if room else None
 
 
 def _flight(m: re.Match[str]) -> str | None:
-    known = m[1] in _FLIES or _FLIGHT.search(before(m, 6) + "|" + after(m, 6))
+    known = m[1] in _AIRLINES or _FLIGHT.search(before(m, 6) + "|" + after(m, 6))
     return m[1] + read_telephone(m[2]) if known else None
 
 
@@ -209,6 +214,7 @@ TELEPHONE_RULES = (
 )
 
 CODE_RULES = (
+    Rule("model", _S, rf"{_CRAFT}-(?=\d{{1,3}}(?![\d.°%度]))", lambda _: ""),
     Rule("id", _D, r"[1-9]\d{16}[\dXx](?![A-Za-z0-9])", lambda m: read_digits(m[0])),
     Rule("id", _D, r"\d{1,13}(?:-\d{1,13}){2,6}(?!\d)", _hyphened_code),
     Rule("id", _D, r"\d{3,32}(?![\d])", _code),

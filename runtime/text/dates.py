@@ -140,6 +140,7 @@ _EVENTS = (
     "春晚|款|届|级|赛季|财年|学年|年度|世界杯|欧洲杯|亚洲杯|奥运|亚运|版|新年|元旦|春节|两会|高考|国庆|"
     "中国|全国|全球|世界"
 )
+_EVENTS_OF_A_DAY = "(?:事件|事变|惨案|晚会|大促|购物节|部队|恐怖|恐袭|大地震)"
 _CENTURY = r"(?:19|20)\d\d"
 
 DATE_RULES = (
@@ -159,6 +160,7 @@ DATE_RULES = (
     Rule("date", _D, rf"({_CENTURY})(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)", _compact_date),
     Rule("date", _D, rf"{_MONTH}/{_DAY}(?![\d/.])", _short_date),
     Rule("date", _D, r"(\d\d?)·(\d\d?)(?!\d)", lambda m: read_digits(m[1] + m[2])),
+    Rule("date", _D, rf"\d{{3,4}}(?={_EVENTS_OF_A_DAY})", lambda m: read_digits(m[0])),
     Rule("date", _D, r"0([1-9])(?=[月日号號])", lambda m: cardinal(m[1])),
     Rule("year", _D, r"(?:(?<=公元)|(?<=公元前))\d{1,4}(?=年)", lambda m: read_digits(m[0])),
     Rule("year", _D, r"[12]\d{3}(?=年)", _year),

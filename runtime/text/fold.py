@@ -76,6 +76,7 @@ _BINARY = "-~×÷=<>≤≥≈≠*/"
 _ODD = re.compile(
     rf"(?P<keycap>[0-9#*]\ufe0f?\u20e3)"
     rf"|(?P<zero>(?<=[{_NUMERAL}])○|○(?=[{_NUMERAL}]))"
+    rf"|(?P<dot>(?<=[{_NUMERAL}])[·‧・](?=[{_NUMERAL}]))"
     rf"|(?P<blank>(?<={HANZI})[ \u00a0]{{1,4}}(?=\d)|(?<=\d)[ \u00a0]{{1,4}}(?={HANZI})"
     rf"|(?<=[\dA-Za-z%])[ \u00a0]{{1,2}}(?=[{_BINARY}] ?\d)"
     rf"|(?<=[{_BINARY}])[ \u00a0]{{1,2}}(?=\d))"

@@ -26,7 +26,10 @@ __all__ = ["ALL_RULES", "Rules", "normalize", "normalize_text", "read_as", "rule
 
 _HAN = HANZI[1:-1].replace("〇", "")
 _NORMAL = re.compile(rf"[{_HAN}]+(?:[，、；：。！？…—][{_HAN}]+)*[，、；：。！？…—]?")
-_BRACKETS = re.compile(rf"(?<={HANZI})\[[^\[\]]{{1,24}}\]|{BRACKETED}")
+_BRACKETS = re.compile(
+    rf"(?P<several>\[{HANZI}{{1,40}}\]\([^()\[\]]{{1,240}}\))"
+    rf"|(?<={HANZI})\[[^\[\]]{{1,24}}\]|{BRACKETED}"
+)
 
 
 def normalize(text: str, rules: Rules = ALL_RULES) -> Normalized:
@@ -81,18 +84,21 @@ def _short_copies() -> tuple[Origin, ...]:
 
 
 def _bracket_edits(text: str) -> tuple[Callable[[str], Iterable[Edit]], list[str]]:
-    """Readings in brackets and stray private characters; and the readings, with tone marks."""
+    """Hides readings in brackets and stray private characters; and the readings, with marks."""
     edits: list[Edit] = []
     readings: list[str] = []
+
+    def hide(reading: re.Match[str]) -> str:
+        readings.append(reading[0])
+        return BRACKETED
+
     for match in _BRACKETS.finditer(text):
         if match[0] == BRACKETED:
             edits.append((*match.span(), " ", "punctuation"))
             continue
-        marked = mark_overrides(text[match.start() - 1 : match.end()])[1:]
-        if MARKED.search(text[match.start() - 1] + marked):
-            readings.append(marked)
-            marked = BRACKETED
-        edits.append((*match.span(), marked, "reading"))
+        head = "" if match["several"] else text[match.start() - 1]
+        marked = MARKED.sub(hide, mark_overrides(head + match[0]))
+        edits.append((*match.span(), marked[len(head) :], "reading"))
     return lambda _: edits, readings
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "Start",
     "after",
     "before",
+    "behind",
     "cardinal",
     "counted",
     "preceded",
@@ -76,6 +77,11 @@ def before(match: re.Match[str], length: int = 12) -> str:
 def after(match: re.Match[str], length: int = 12) -> str:
     """The text just after a match."""
     return match.string[match.end() : match.end() + length]
+
+
+def behind(names: str) -> str:
+    """A pattern: one of these names, parted by strokes, stands before."""
+    return "(?:" + "|".join(f"(?<={name})" for name in names.split("|")) + ")"
 
 
 def preceded(match: re.Match[str], characters: str) -> bool:

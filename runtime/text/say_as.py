@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sambert_trt.engines.errors import InputError
 
-from .amounts import read_money, read_unit
+from .amounts import read_money, read_quantity, read_unit
 from .codes import NET_SIGNS, read_address, read_phone
 from .dates import read_clock, read_date
 from .numerals import read_digits, read_number, read_telephone
@@ -87,7 +87,7 @@ def _measure(text: str) -> str:
     match = _QUANTITY.fullmatch(text.strip())
     if not match:
         return _cardinal(text)
-    return counted(match[1]) + (read_unit(match[2]) or match[2])
+    return read_quantity(counted(match[1]), read_unit(match[2]) or match[2])
 
 
 def _score(text: str) -> str:

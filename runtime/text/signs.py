@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from .numerals import read_cardinal, read_digits, read_number, read_roman
-from .patterns import NUM, Rule, Start, after, before, cardinal
+from .patterns import NUM, Rule, Start, after, before, behind, cardinal
 from .units import CURRENCIES
 
 __all__ = [
@@ -94,11 +94,6 @@ _KINGS = (
 _ROMAN_NOUNS = "期|级|类|型|章|节|部|卷|篇|世|区|代|阶段|等|档|册|幕|集"
 
 
-def _behind(names: str) -> str:
-    """A pattern: one of these names stands before."""
-    return "(?:" + "|".join(f"(?<={name})" for name in names.split("|")) + ")"
-
-
 def _minus(m: re.Match[str]) -> str | None:
     text = m.string
     ahead = _EQUATION_AHEAD.match(text, m.end())
@@ -179,13 +174,13 @@ MATHS_RULES = (
     Rule(
         "maths",
         _S,
-        r"<(?=[-\dA-Za-z\u4e00-\u9fff])(?<=[\dA-Za-z\u4e00-\u9fff)²³π]<)",
+        r"<(?=-?\d)|(?<=[\dA-Za-z\u4e00-\u9fff)²³π])<(?=[-A-Za-z\u4e00-\u9fff])",
         lambda _: "小于",
     ),
     Rule(
         "maths",
         _S,
-        r">(?=[-\dA-Za-z\u4e00-\u9fff])(?<=[\dA-Za-z\u4e00-\u9fff)²³π]>)",
+        r">(?=-?\d)|(?<=[\dA-Za-z\u4e00-\u9fff)²³π])>(?=[-A-Za-z\u4e00-\u9fff])",
         lambda _: "大于",
     ),
     Rule("maths", _S, r"<=", lambda _: "小于等于"),
@@ -208,7 +203,7 @@ SIGN_RULES = (
 
 LATE_ROMAN = (
     Rule("roman", _L, r"(?<=第)[IVX]{1,7}(?![A-Za-z])", _ascii_roman),
-    Rule("roman", _L, rf"{_behind(_KINGS)} ?[IVX]{{1,7}}(?![A-Za-z])", _ascii_roman),
+    Rule("roman", _L, rf"{behind(_KINGS)} ?[IVX]{{1,7}}(?![A-Za-z])", _ascii_roman),
     Rule("roman", _L, rf"(?!XX)(?:[IVX]{{2,6}}|I)(?=(?:{_ROMAN_NOUNS}))", _ascii_roman),
 )
 """Roman numbers in plain letters; they are looked for last, in the text as it is said."""

@@ -28,6 +28,8 @@ _PAUSES = {
     "•": "，",
     **dict.fromkeys("()（）【】〔〕〖〗\n\r\x0b\x0c\x85\u2028\u2029", "，"),
 }
+_CLOSERS = ")）】〕〗"
+_OPTION = re.compile(r"(?:^|[\s，。；、])[A-Za-z]$")
 _UNSPOKEN = re.compile(rf"[^A-Za-z{HANZI[1:-1]}{BRACKETED}]+")
 _TOKEN = re.compile(rf"{MARK}|\.{{2,}}|-{{2,}}|[\s\S]")
 _SETTLED = re.compile(rf"[ ，、；：。！？…—]|{MARK}")
@@ -56,6 +58,8 @@ def _said(text: str, tokens: list[re.Match[str]]) -> list[str]:
     said, paused = [], False
     for token in tokens:
         pause = "" if paused else _pause(text, token)
+        if pause == "，" and token[0] in _CLOSERS and tokens[-1].end() == len(text):
+            pause = ""
         paused = paused or bool(pause)
         said.append(pause or (token[0] if is_mark(token[0][0]) else ""))
     return said
@@ -69,6 +73,8 @@ def _pause(text: str, token: re.Match[str]) -> str:
     mark = token[0]
     if mark == "." and _is_within_name(text, token.start()):
         return ""
+    if mark == "." and _OPTION.search(text[max(0, token.start() - 2) : token.start()]):
+        return "，" if text[token.end() : token.end() + 1] > " " else "。"
     return _PAUSES.get(mark[:2], "")
 
 

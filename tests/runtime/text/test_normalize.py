@@ -47,6 +47,7 @@ def test_other_text_is_cleaned(written: str, spoken: str) -> None:
 def test_a_given_reading_is_kept_without_its_digit() -> None:
     assert normalize_text("重[chong2]庆的[de5]") == "重[chóng]庆的[·de]"
     assert normalize_text("重[chóng]庆") == "重[chóng]庆"
+    assert normalize_text("[重复](chong2 fu4)5次") == "重[chóng]复[fù]五次"
     assert normalize_text("5只[zhi1]A4纸[zhi3]3") == "五只[zhī]A四纸[zhǐ]三"
 
 
@@ -58,6 +59,7 @@ def test_a_reading_stays_with_its_character() -> None:
 def test_brackets_that_hold_no_reading_are_read_as_text() -> None:
     assert normalize_text("下载[mp3]文件") == "下载 mp三文件"
     assert normalize_text("你[ok]好") == "你 ok 好"
+    assert normalize_text("去[重庆](chong2)") == "去 重庆，chong二"
 
 
 def test_marks_go_through_and_part_numbers() -> None:

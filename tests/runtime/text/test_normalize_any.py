@@ -27,7 +27,7 @@ DENSE = (
 )
 PIECES = st.one_of(
     st.sampled_from(ROWS),
-    st.sampled_from(["[chong2]", "[de5]", "重[chóng]", "[[", "]"]),
+    st.sampled_from(["[chong2]", "[de5]", "重[chóng]", "[[", "]", "[重庆](chong2 qing4)"]),
     st.sampled_from(DENSE),
 )
 WRITTEN = st.one_of(
