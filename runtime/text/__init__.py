@@ -1,6 +1,8 @@
 """Text to the symbols a voice reads. Numpy-free; heavy tables are read at first use."""
 
 from .frontend import MandarinFrontend
+from .reading import Reading, Word
+from .rules import ALL_RULES, Rules, rules_without
 from .sentence import Sentence, Symbol
 from .symbols import (
     fields_from_units,
@@ -8,13 +10,20 @@ from .symbols import (
     sentence_from_symbols,
     sentences_from_symbol_text,
 )
+from .user_lexicon import UserLexicon
 
 __all__ = [
+    "ALL_RULES",
     "MandarinFrontend",
+    "Reading",
+    "Rules",
     "Sentence",
     "Symbol",
+    "UserLexicon",
+    "Word",
     "fields_from_units",
     "ids_from_sentence",
+    "rules_without",
     "sentence_from_symbols",
     "sentences_from_symbol_text",
 ]
