@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate, pairwise
 
 from .marks import MARK
 from .reading import Normalized
@@ -22,6 +24,8 @@ _COMMA = re.compile(rf"(?:[，；：。！？…⋯—]{_INSIDE_NUMBER}|[,;:!?](
 _LISTED = re.compile("、|[～~](?![0-9])")
 _BLANK = re.compile(r"\s+")
 _HANZI_RUN = re.compile(f"{HANZI}+")
+_LATIN = re.compile(r"[A-Za-z]+")
+_SILENT = frozenset("，、；：。！？…—")
 _TOKEN = re.compile(r"[0-9A-Za-z.,:/\-%$¥￥@_#&=?+~°]")
 _CONTEXT = 10
 """Characters before and after a place that the segmenter sees: longer than any word."""
@@ -35,18 +39,17 @@ _CONJUNCTIONS = frozenset(_OPENERS.split())
 """Words before which a speaker may breathe: conjunctions and what opens a phrase."""
 
 
-def room(text: str, weight: Callable[[str], int] | None = None) -> Sequence[int]:
+def room(text: str, widths: Iterable[int] | None = None) -> Sequence[int]:
     """How much room a text takes up to each index; readings in brackets and marks take none.
 
-    `weight` is a character's room, 1 without it.
+    `widths` are the room of each character, 1 without them.
     """
-    if weight is None and _NO_ROOM.search(text) is None:
+    if widths is None and _NO_ROOM.search(text) is None:
         return range(len(text) + 1)
-    empty = {i for match in _NO_ROOM.finditer(text) for i in range(*match.span())}
-    spent = [0]
-    for i, character in enumerate(text):
-        spent.append(spent[-1] + (0 if i in empty else weight(character) if weight else 1))
-    return spent
+    own = [1] * len(text) if widths is None else list(widths)
+    for match in _NO_ROOM.finditer(text):
+        own[match.start() : match.end()] = [0] * len(match[0])
+    return list(accumulate(own, initial=0))
 
 
 def comma_index(
@@ -100,14 +103,14 @@ class _Span:
 def cut_normalized(normalized: Normalized, longest: int) -> Iterator[Normalized]:
     """Parts of a normalised sentence that take at most `longest`, about equal in length.
 
-    A Chinese character takes 1; a Latin letter, whose name is one to three syllables, takes more.
+    A Chinese character takes 1; a Latin word takes half its phones, about its syllables.
     """
     text, origins = normalized.text, normalized.origins
-    if 3 * len(text) <= longest:
+    if len(text) <= longest and _LATIN.search(text) is None:
         yield normalized
         return
     start = 0
-    for end in cut_places(text, room(text, _syllables), longest):
+    for end in cut_places(text, room(text, _widths(text)), longest):
         yield Normalized(text[start:end], origins[start:end])
         start = end
 
@@ -124,10 +127,20 @@ def cut_places(text: str, spent: Sequence[int], longest: int) -> Iterator[int]:
     yield len(text)
 
 
-def _syllables(character: str) -> int:
-    if character.isascii():
-        return 0 if not character.isalpha() else 3 if character in "wW" else 2
-    return 0 if character in "，、；：。！？…—" else 1
+def _widths(text: str) -> list[int]:
+    widths = [int(not character.isascii() and character not in _SILENT) for character in text]
+    for match in _LATIN.finditer(text):
+        width, count = _latin_width(match[0]), len(match[0])
+        shares = [width * i // count for i in range(count + 1)]
+        widths[match.start() : match.end()] = [b - a for a, b in pairwise(shares)]
+    return widths
+
+
+@lru_cache(maxsize=4096)
+def _latin_width(word: str) -> int:
+    from .latin import latin_syllables
+
+    return -(-sum(len(phones) for phones, _ in latin_syllables(word)) // 2)
 
 
 def _after_commas(text: str, first: int, last: int) -> Iterator[int]:
