@@ -146,10 +146,6 @@ def _sign(m: re.Match[str]) -> str | None:
     return SIGN_NAMES.get(m[0])
 
 
-def _repeated(m: re.Match[str]) -> str:
-    return " "
-
-
 def _plain_digits(m: re.Match[str]) -> str:
     whole, *parts = m[0].rstrip(".").split(".")
     spoken = "点".join([read_cardinal(whole or "0"), *map(read_digits, parts)])
@@ -162,7 +158,6 @@ def _plain_sign(m: re.Match[str]) -> str:
 
 
 _D, _L, _S = (Start.DIGIT,), (Start.LETTER,), (Start.SIGN,)
-_OPERAND = r"(?:[\dA-Za-z\u4e00-\u9fff)π²³]|(?<=[)]))"
 
 MATHS_RULES = (
     Rule("maths", _S, r"(?<=[\dA-Za-z)²³])-(?=[\dA-Za-z(])", _minus),
@@ -193,7 +188,7 @@ SIGN_RULES = (
     Rule("roman", _S, r"[Ⅰ-ⅿ]{1,12}", _roman),
     Rule("circled", _S, rf"[{CIRCLED}]", _circled),
     Rule("list", _D, r"(\d{1,3})\.(?= ?[A-Za-z\u4e00-\u9fff“《])", _item),
-    Rule("sign", _S, r"([=+&@%*_/~|\\-])\1{3,2000}", _repeated),
+    Rule("sign", _S, r"([=+&@%*_/~|\\-])\1{3,2000}", lambda _: " "),
     Rule("sign", _S, r"(?<=[A-Za-z])#(?![A-Za-z\d])", lambda _: "井"),
     Rule("sign", _S, r"(?<=[A-Za-z\d\u4e00-\u9fff])/(?=[A-Za-z\d\u4e00-\u9fff])", lambda _: "、"),
     Rule("sign", _S, r"(?<=[A-Za-z\d])_(?=[A-Za-z\d])", lambda _: "下划线"),
