@@ -13,9 +13,12 @@ from pathlib import Path
 
 from .readings import readings
 
-__all__ = ["NUMERALS", "Lexicon", "data_lines", "lexicon"]
+__all__ = ["NUMERALS", "OPEN_SYLLABLE", "Lexicon", "data_lines", "lexicon"]
 
 NUMERALS = frozenset("零〇一二两三四五六七八九十百千万亿")
+
+OPEN_SYLLABLE = "?"
+"""Where a word's own reading leaves a syllable to the rules."""
 
 _DATA = Path(__file__).parent / "data"
 _OWN_COST = 136
@@ -29,7 +32,7 @@ class Lexicon:
     Attributes:
         costs: of a word in a text, in eighths of a bit: the rarer, the dearer.
         longest: by first character, the length of the longest word.
-        read: numbered pinyin, blank between, of words the dictionaries get wrong.
+        read: of words the dictionaries get wrong, numbered pinyin or `OPEN_SYLLABLE`, blank between.
         neutral: words whose last syllable is written without a tone.
         light: words whose last syllable has a tone in dictionaries and loses it in speech.
         own_er: words in which 儿 is a syllable of its own.

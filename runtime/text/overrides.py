@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sambert_trt.engines.errors import InputError
@@ -40,7 +41,7 @@ class Overridden:
     """
 
     text: str
-    places: tuple[int, ...]
+    places: Sequence[int]
     given: dict[int, str]
 
 
@@ -71,6 +72,8 @@ def mark_overrides(text: str) -> str:
 
 def split_overrides(text: str) -> Overridden:
     """Takes the readings out of a text; brackets that hold no syllable stay."""
+    if "[" not in text:
+        return Overridden(text, range(len(text)), {})
     plain: list[str] = []
     places: list[int] = []
     given: dict[int, str] = {}
@@ -84,7 +87,7 @@ def split_overrides(text: str) -> Overridden:
         given[len(places) - 1] = numbered
         end = match.end()
     places += range(end, len(text))
-    return Overridden("".join(plain) + text[end:], tuple(places), given)
+    return Overridden("".join(plain) + text[end:], places, given)
 
 
 def _spread(match: re.Match[str]) -> str:

@@ -27,6 +27,7 @@ class Rule:
     Attributes:
         before, after: what the text before must end with and the text after must begin with.
         not_before, not_after: what they must not.
+        place: `end` where the character must end a longer word, `in` where it must not end it.
     """
 
     reading: str
@@ -35,26 +36,32 @@ class Rule:
     after: tuple[str, ...] = ()
     not_before: tuple[str, ...] = ()
     not_after: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def plain(self) -> bool:
         """Whether it holds everywhere."""
-        return not (self.before or self.after or self.not_before or self.not_after)
+        asked = (self.before, self.after, self.not_before, self.not_after, self.place)
+        return not any(asked)
 
-    def fits(self, before: str, after: str) -> bool:
-        """Whether it holds between two texts."""
+    def fits(self, before: str, after: str, place: str = "") -> bool:
+        """Whether it holds between two texts, at the `end` of a longer word or `in` it."""
         return (
             (not self.before or before.endswith(self.before))
             and (not self.after or after.startswith(self.after))
             and not (self.not_before and before.endswith(self.not_before))
             and not (self.not_after and after.startswith(self.not_after))
+            and (not self.place or place == self.place)
         )
 
 
-def choose_reading(character: str, before: str, after: str) -> Rule | None:
-    """The rule for a character between two texts (which `START` and `END` may bound), or None."""
+def choose_reading(character: str, before: str, after: str, place: str = "") -> Rule | None:
+    """The rule for a character between two texts (which `START` and `END` may bound), or None.
+
+    `place` is `end` for the last character of a longer word, `in` for its others.
+    """
     for rule in polyphones().get(character, ()):
-        if rule.fits(before, after):
+        if rule.fits(before, after, place):
             return rule
     return None
 
@@ -75,9 +82,9 @@ def polyphones() -> Mapping[str, tuple[Rule, ...]]:
 
 def _rule(fields: list[str], classes: Mapping[str, tuple[str, ...]]) -> Rule:
     reading, name, *conditions = fields
-    sides: dict[str, tuple[str, ...]] = {"<": (), ">": (), "!<": (), "!>": ()}
+    sides: dict[str, tuple[str, ...]] = {"<": (), ">": (), "!<": (), "!>": (), "=": ("",)}
     for condition in conditions:
         sign = condition[:2] if condition.startswith("!") else condition[0]
         listed = condition[len(sign) :].split("|")
         sides[sign] = tuple(text for item in listed for text in classes.get(item, (item,)))
-    return Rule(reading, name, sides["<"], sides[">"], sides["!<"], sides["!>"])
+    return Rule(reading, name, sides["<"], sides[">"], sides["!<"], sides["!>"], *sides["="])

@@ -7,13 +7,15 @@ Reads pypinyin's dictionaries, does not import pypinyin.
 from __future__ import annotations
 
 import logging
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, pairwise
 
 from .erhua import merge_erhua
-from .marks import is_mark
+from .marks import MARK
 from .overrides import split_overrides
 from .polyphones import END, START
 from .pronunciation import read_word
@@ -40,6 +42,7 @@ PAUSES = frozenset("，、；：。！？…—")
 """The marks of normalised text at which speech pauses."""
 
 _NOTHING = UserLexicon()
+_MARKS = re.compile(MARK)
 
 
 @dataclass(frozen=True)
@@ -69,18 +72,21 @@ def words_from_text(text: str, lexicon: UserLexicon | None = None) -> list[Word]
         InputError: the dictionaries are missing.
     """
     stripped = split_overrides(text)
-    spoken = [i for i, character in enumerate(stripped.text) if not is_mark(character)]
-    given = {at: stripped.given[i] for at, i in enumerate(spoken) if i in stripped.given}
+    marks = [match.start() for match in _MARKS.finditer(stripped.text)]
+    if not marks:
+        bare = _Text(stripped.text, stripped.places, stripped.given, lexicon or _NOTHING)
+        return list(_words(bare, ()))
+    silent = frozenset(marks)
+    spoken = [i for i in range(len(stripped.text)) if i not in silent]
     bare = _Text(
         "".join(stripped.text[i] for i in spoken),
         [stripped.places[i] for i in spoken],
-        given,
+        {at: stripped.given[i] for at, i in enumerate(spoken) if i in stripped.given},
         lexicon or _NOTHING,
     )
-    marks = [i for i, character in enumerate(stripped.text) if is_mark(character)]
-    words = _words(bare, [i - n for n, i in enumerate(marks)])
     marked = [Word(stripped.text[i], Kind.MARK, start=stripped.places[i]) for i in marks]
-    return sorted([*words, *marked], key=lambda word: word.start) if marks else list(words)
+    words = _words(bare, [i - n for n, i in enumerate(marks)])
+    return sorted([*words, *marked], key=lambda word: word.start)
 
 
 def _words(text: _Text, cuts: Sequence[int]) -> Iterator[Word]:
@@ -100,16 +106,20 @@ def _words(text: _Text, cuts: Sequence[int]) -> Iterator[Word]:
 
 
 def _kind(character: str) -> Kind | None:
+    kind = _known_kind(character)
+    if kind is Kind.HANZI and character not in readings().characters:
+        logger.warning("no reading is known for %s; it is left out", character)
+        return None
+    return kind
+
+
+@lru_cache(maxsize=8192)
+def _known_kind(character: str) -> Kind | None:
     if character in PAUSES:
         return Kind.PAUSE
     if character.isascii():
         return Kind.LATIN if character.isalpha() else None
-    if not is_hanzi(character):
-        return None
-    if character not in readings().characters:
-        logger.warning("no reading is known for %s; it is left out", character)
-        return None
-    return Kind.HANZI
+    return Kind.HANZI if is_hanzi(character) else None
 
 
 def _latin_words(text: _Text, first: int, last: int) -> Iterator[Word]:
@@ -152,22 +162,22 @@ def _given_word(
     return Word(
         word,
         Kind.HANZI,
-        tuple(syllable for syllable, _ in reads),
+        tuple([syllable for syllable, _ in reads]),
         frozenset(range(len(word)) if fixed else prescribed),
         text.places[position],
-        tuple(reason for _, reason in reads),
+        tuple([reason for _, reason in reads]),
     )
 
 
 def _matched_words(run: str, lexicon: UserLexicon) -> Iterator[tuple[str, Entry | None]]:
     """The words of a run; those of the lexicon come with their entries."""
-    start = end = 0
+    start, end = 0, 0 if len(lexicon) else len(run)
     while end < len(run):
-        match = lexicon.longest_match(run, end) if len(lexicon) else ""
+        match = lexicon.longest_match(run, end)
         if match:
             yield from ((word, None) for word in cut_words(run[start:end]))
             yield match, lexicon.entry(match)
             start = end = end + len(match)
         else:
-            end = end + 1 if len(lexicon) else len(run)
+            end += 1
     yield from ((word, None) for word in cut_words(run[start:]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from .erhua import is_own_syllable
-from .lexicon import lexicon
+from .lexicon import OPEN_SYLLABLE, lexicon
 from .polyphones import REACH, choose_reading, polyphones
 from .readings import readings
 from .segment import reading_parts
@@ -39,7 +39,9 @@ def _in_context(word: str, i: int, context: str, at: int) -> _Read:
     character = word[i]
     if character == "儿":
         return _erhua(word, i, context[at - 1 : at].strip("^"))
-    rule = choose_reading(character, context[max(at - REACH, 0) : at], context[at + 1 :][:REACH])
+    before, after = context[max(at - REACH, 0) : at], context[at + 1 : at + 1 + REACH]
+    place = "" if len(word) == 1 else "end" if i + 1 == len(word) else "in"
+    rule = choose_reading(character, before, after, place)
     if rule is None:
         return readings().characters[character], "character"
     return rule.reading, "character" if rule.plain else f"rule:{rule.name}"
@@ -53,7 +55,7 @@ def _erhua(word: str, i: int, before: str) -> _Read:
     return "r5", "rule:erhua"
 
 
-@lru_cache(maxsize=20000)
+@lru_cache(maxsize=8192)
 def _known_reading(word: str) -> tuple[_Read, ...]:
     """What the dictionaries say; the open syllables are left to the context."""
     return tuple(read for part in reading_parts(word) for read in _part_reading(part))
@@ -93,7 +95,7 @@ def _single(character: str) -> _Read:
 
 
 def _listed(character: str, syllable: str) -> _Read:
-    if character == "儿":
+    if character == "儿" or syllable == OPEN_SYLLABLE:
         return "", _OPEN
     if character == "一":
         return "yi1", "phrase"

@@ -56,7 +56,9 @@ def marked_pinyin(numbered: str) -> str:
     letters, mark = numbered[:-1].replace("u:", "v"), _MARKS.get(numbered[-1], "")
     seat = next((letters.find(v) for v in ("a", "o", "e") if v in letters), -1)
     if seat < 0:
-        seat = max((letters.rfind(v) for v in "iuvnm"), default=-1)
+        seat = max(letters.rfind(v) for v in "iuv")
+    if seat < 0:
+        seat = max(letters.rfind(v) for v in "nm")
     marked = letters[: seat + 1] + mark + letters[seat + 1 :]
     return unicodedata.normalize("NFC", marked.replace("v", "u\u0308"))
 

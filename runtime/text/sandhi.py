@@ -22,7 +22,7 @@ _ORDINAL_WEEKS = frozenset("期周")
 _DETERMINERS = NUMERALS | frozenset("几这那哪每某各半数多下上整")
 
 
-@dataclass
+@dataclass(slots=True)
 class _Spoken:
     """One syllable of a stretch without pauses, as it is changed step by step.
 
@@ -68,24 +68,34 @@ def _spoken_words(words: Sequence[Word]) -> list[Word]:
     _change_small_words(stretch)
     _change_third_tones(stretch)
     _lighten(stretch, hanzi)
-    rest = iter(stretch)
-    return [_changed(word, rest) if word.kind is Kind.HANZI else word for word in words]
+    result, start = list[Word](), 0
+    for word in words:
+        end = start + (len(word.syllables) if word.kind is Kind.HANZI else 0)
+        result.append(_changed(word, stretch[start:end]))
+        start = end
+    return result
 
 
 def _stretch(words: Sequence[Word]) -> Iterator[_Spoken]:
     part = 0
     for number, word in enumerate(words):
         aligned = len(word.text) == len(word.syllables)
-        sizes = [len(p) for p in word_parts(word.text)] if aligned else [len(word.syllables)]
-        parts = [part + i for i, size in enumerate(sizes) for _ in range(size)]
-        part += len(sizes)
+        text = word.text if aligned else " " * len(word.syllables)
+        parts = [part + 1] * len(text) if len(text) < 3 else _parts(text, part)
         for i, syllable in enumerate(word.syllables):
-            character = word.text[i] if aligned else ""
-            yield _Spoken(character, syllable, syllable, number, parts[i], i in word.given)
+            yield _Spoken(text[i], syllable, syllable, number, parts[i], i in word.given)
+        part = parts[-1] if parts else part
 
 
-def _changed(word: Word, stretch: Iterator[_Spoken]) -> Word:
-    spoken = [next(stretch) for _ in word.syllables]
+def _parts(text: str, part: int) -> list[int]:
+    """For each character the number of the part it is in, counted on from `part`."""
+    sizes = [len(piece) for piece in word_parts(text)]
+    return [part + i for i, size in enumerate(sizes, start=1) for _ in range(size)]
+
+
+def _changed(word: Word, spoken: Sequence[_Spoken]) -> Word:
+    if not any(syllable.rule for syllable in spoken):
+        return word
     reasons = tuple(
         f"sandhi:{changed.rule}" if changed.rule else reason
         for reason, changed in zip(word.reasons, spoken, strict=False)

@@ -34,7 +34,7 @@ def cut_words(text: str) -> list[str]:
     return list(_joined(words))
 
 
-@lru_cache(maxsize=20000)
+@lru_cache(maxsize=8192)
 def word_parts(word: str) -> tuple[str, ...]:
     """The words that a word is made of: 纸老虎 is 纸, 老虎; a number's ranks part it."""
     if len(word) < 3:
@@ -44,7 +44,7 @@ def word_parts(word: str) -> tuple[str, ...]:
     return tuple(_cut(word, lexicon().costs, without=word))
 
 
-@lru_cache(maxsize=20000)
+@lru_cache(maxsize=8192)
 def reading_parts(word: str) -> tuple[str, ...]:
     """The longest parts of a word whose readings are known; the word itself if it is."""
     if len(word) == 1 or word in lexicon().read or word in readings().phrases:

@@ -1,63 +1,79 @@
-"""Words, readings, sandhi and erhua."""
+"""Words, their lexical readings and why they are read so."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import logging
 import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sambert_trt.runtime.text.marks import Manner, Marks, Pause
+from sambert_trt.runtime.text.overrides import split_overrides
+from sambert_trt.runtime.text.phones import phones_from_syllable
 from sambert_trt.runtime.text.pronounce import (
     Kind,
     apply_sandhi,
-    cut_words,
     lexical_pinyin,
     merge_erhua,
     words_from_text,
 )
+from sambert_trt.runtime.text.readings import is_hanzi, readings
+from sambert_trt.runtime.text.user_lexicon import UserLexicon
+
+SENTENCES = (Path(__file__).parent / "data" / "polyphones.txt").read_text(encoding="utf-8")
+POLYPHONES = [line for line in SENTENCES.splitlines() if not line.startswith("#")]
+HANZI = st.text(
+    alphabet=st.sampled_from(sorted(filter(is_hanzi, readings().characters))), max_size=30
+)
+COMMON = st.text(
+    alphabet=st.sampled_from("一不儿个了得地着长行还的我你好三百万里上子们重"), max_size=30
+)
 
 
-def spoken(text: str) -> str:
-    """The syllables after sandhi and erhua, words parted by a slash."""
-    words = merge_erhua(apply_sandhi(words_from_text(text)))
-    return " / ".join(" ".join(word.syllables) or word.text for word in words)
+def distance(found: list[str], expected: list[str]) -> int:
+    """How many syllables must be changed, added or taken out."""
+    row = list(range(len(expected) + 1))
+    for i, a in enumerate(found, start=1):
+        corner, row[0] = row[0], i
+        for j, b in enumerate(expected, start=1):
+            corner, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, corner + (a != b))
+    return row[-1]
 
 
-def lexical_hits(rows: list[dict[str, str]]) -> tuple[int, int]:
-    """How many syllables agree with the corpus, and how many there are."""
-    hits = total = 0
-    for row in rows:
-        expected = row["pinyin_numbered"].replace("u:", "v").split()
-        found = lexical_pinyin(re.sub(r"[^\u4e00-\u9fff]", "，", row["text"]))
-        total += len(expected)
-        if len(found) == len(expected):
-            hits += sum(a == b for a, b in zip(found, expected, strict=True))
-    return hits, total
+def wrong_and_all(path: Path, *, held_out: bool) -> tuple[int, int]:
+    """Wrong and all syllables of a fifth of the corpus by its ids' hashes, or of the rest."""
+    wrong = total = 0
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            fifth = int(hashlib.md5(row["id"].encode()).hexdigest(), 16) % 5 == 0
+            if fifth is held_out:
+                expected = row["pinyin_numbered"].replace("u:", "v").split()
+                found = lexical_pinyin(re.sub(r"[^\u4e00-\u9fff]", "，", row["text"]))
+                wrong, total = wrong + distance(found, expected), total + len(expected)
+    return wrong, total
 
 
 def test_readings_agree_with_the_hsk_corpus(shared: Path) -> None:
+    """Nine tenths of what differs is wrong in the corpus: 到了 dao4 liao3, the particle 地 di4."""
     path = shared / "corpus" / "hsk" / "metadata.csv"
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    hits, total = lexical_hits([*rows[:100], *rows[2000:2200]])
-    assert total > 2000
-    assert hits / total >= 0.97
+    seen = wrong_and_all(path, held_out=False)
+    aside = wrong_and_all(path, held_out=True)
+    assert seen[1] > 25000
+    assert seen[0] / seen[1] <= 0.0095
+    assert aside[0] / aside[1] <= 0.013
+    assert (seen[0] + aside[0]) / (seen[1] + aside[1]) <= 0.01
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("我有一个学生", ["我", "有", "一个", "学生"]),
-        ("明天去北京大学", ["明天", "去", "北京大学"]),
-        ("一百二十三年", ["一百二十三", "年"]),
-        ("出去玩儿", ["出去", "玩儿"]),
-        ("", []),
-    ],
-)
-def test_words(text: str, words: list[str]) -> None:
-    assert cut_words(text) == words
+@pytest.mark.parametrize("sentence", POLYPHONES)
+def test_polyphones_are_read_by_their_context(sentence: str) -> None:
+    expected = split_overrides(sentence)
+    found = lexical_pinyin(expected.text)
+    assert {i: found[i] for i in expected.given} == expected.given
 
 
 @pytest.mark.parametrize(
@@ -67,11 +83,13 @@ def test_words(text: str, words: list[str]) -> None:
         ("妈妈喜欢音乐", "ma1 ma5 xi3 huan5 yin1 yue4"),
         ("玩儿一会儿", "wan2 r5 yi1 hui4 r5"),
         ("我的女儿和儿子", "wo3 de5 nv3 er2 he2 er2 zi5"),
-        ("我得走了", "wo3 dei3 zou3 le5"),
-        ("跑得很快", "pao3 de5 hen3 kuai4"),
-        ("头发很长", "tou2 fa5 hen3 chang2"),
-        ("慢慢地走", "man4 man4 de5 zou3"),
-        ("一只猫只吃鱼", "yi1 zhi1 mao1 zhi3 chi1 yu2"),
+        ("小孩儿和儿童节", "xiao3 hai2 r5 he2 er2 tong2 jie2"),
+        ("小朋友们的故事", "xiao3 peng2 you5 men5 de5 gu4 shi4"),
+        ("花都开了", "hua1 dou1 kai1 le5"),
+        ("听不懂也看不见", "ting1 bu5 dong3 ye3 kan4 bu5 jian4"),
+        ("一定不去", "yi1 ding4 bu4 qu4"),
+        ("绿色的女裙", "lv4 se4 de5 nv3 qun2"),
+        ("儿", "er2"),
     ],
 )
 def test_lexical_readings(text: str, pinyin: str) -> None:
@@ -79,40 +97,19 @@ def test_lexical_readings(text: str, pinyin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reasons"),
     [
-        ("你好", "ni2 hao3"),
-        ("我很好", "wo3 / hen2 / hao3"),
-        ("老虎很小", "lao2 hu3 / hen2 xiao3"),
-        ("你好，好人", "ni2 hao3 / ， / hao3 ren2"),
-        ("一天", "yi4 tian1"),
-        ("一样", "yi2 yang4"),
-        ("一个", "yi2 ge5"),
-        ("第一个", "di4 yi1 ge5"),
-        ("统一了", "tong3 yi1 / le5"),
-        ("星期一", "xing1 qi1 yi1"),
-        ("看一看", "kan4 / yi5 / kan4"),
-        ("不是", "bu2 shi4"),
-        ("不好", "bu4 hao3"),
-        ("去不去", "qu4 / bu5 / qu4"),
+        ("银行", ["phrase", "phrase"]),
+        ("我", ["character"]),
+        ("得走了", ["character", "character", "character"]),
+        ("我得走", ["character", "rule:must", "character"]),
+        ("小朋友", ["character", "character", "rule:neutral"]),
+        ("花儿", ["character", "rule:erhua"]),
+        ("重[chong2]", ["given"]),
     ],
 )
-def test_sandhi(text: str, said: str) -> None:
-    assert spoken(text) == said
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [("花儿", "huar1"), ("一点儿", "yi4 dianr3"), ("这儿", "zher4"), ("女儿", "nv3 er2")],
-)
-def test_erhua(text: str, said: str) -> None:
-    assert spoken(text) == said
-
-
-def test_erhua_a_voice_cannot_say_stays_a_syllable() -> None:
-    words = words_from_text("花儿")
-    assert merge_erhua(words, {"h_c", "ua_c"})[0].syllables == ("hua1", "er5")
-    assert merge_erhua(words_from_text("白儿"))[0].syllables[-1] == "er5"
+def test_every_syllable_has_its_reason(text: str, reasons: list[str]) -> None:
+    assert [reason for word in words_from_text(text) for reason in word.reasons] == reasons
 
 
 @pytest.mark.parametrize("text", ["重[chong2]叠很重[zhong4]", "重[chóng]叠很重[zhòng]"])
@@ -120,26 +117,88 @@ def test_a_given_reading_wins(text: str) -> None:
     assert lexical_pinyin(text) == ["chong2", "die2", "hen3", "zhong4"]
 
 
-def test_a_given_tone_knows_no_sandhi() -> None:
-    assert spoken("你[ni3]好") == "ni3 hao3"
-    assert lexical_pinyin("我[de5]") == ["de5"]
-
-
-def test_letters_and_pauses_are_words_of_their_own() -> None:
-    words = words_from_text("我用GPT，好")
-    assert [(w.text, w.kind) for w in words] == [
-        ("我", Kind.HANZI),
-        ("用", Kind.HANZI),
-        ("GPT", Kind.LATIN),
-        ("，", Kind.PAUSE),
-        ("好", Kind.HANZI),
+def test_words_know_where_they_stand_in_the_text_with_its_brackets() -> None:
+    text = "重[chong2]庆 A，好"
+    words = words_from_text(text)
+    assert [(word.text, text[word.start]) for word in words] == [
+        ("重庆", "重"),
+        ("A", "A"),
+        ("，", "，"),
+        ("好", "好"),
     ]
+    assert words[0].given == {0}
+
+
+def test_a_mark_ends_a_word_and_no_more() -> None:
+    marks = Marks()
+    manner, pause = marks.add(Manner(speed=2)), marks.add(Pause())
+    words = words_from_text(f"{manner}银{pause}行长说，{manner}OK{pause}吧")
+    assert [(word.text, word.kind) for word in words] == [
+        (manner, Kind.MARK),
+        ("银", Kind.HANZI),
+        (pause, Kind.MARK),
+        ("行长", Kind.HANZI),
+        ("说", Kind.HANZI),
+        ("，", Kind.PAUSE),
+        (manner, Kind.MARK),
+        ("OK", Kind.LATIN),
+        (pause, Kind.MARK),
+        ("吧", Kind.HANZI),
+    ]
+    assert [word.start for word in words] == [0, 1, 2, 3, 5, 6, 7, 8, 10, 11]
+
+
+def test_rules_look_across_a_mark() -> None:
+    mark = Marks().add(Pause())
+    assert lexical_pinyin(f"我{mark}得走") == lexical_pinyin("我得走")
 
 
 def test_a_character_without_reading_is_left_out_with_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        words = words_from_text("我\U000323af你")
-    assert [w.text for w in words] == ["我", "你"]
-    assert "\U000323af" in caplog.text
+        words = [words_from_text("我\U000323af你") for _ in range(2)]
+    assert [[word.text for word in found] for found in words] == [["我", "你"]] * 2
+    assert caplog.text.count("\U000323af") == 2
+
+
+def test_a_users_lexicon_beats_dictionaries_but_not_the_text() -> None:
+    lexicon = UserLexicon.from_mapping({"行长": "xing2 chang2", "行": "heng2", "长": "zhang3"})
+    assert lexical_pinyin("行长行走", lexicon) == ["xing2", "chang2", "heng2", "zou3"]
+    assert lexical_pinyin("行[hang2]长", lexicon) == ["hang2", "chang2"]
+    word = words_from_text("行长", lexicon)[0]
+    assert (word.reasons, word.given) == (("lexicon", "lexicon"), {0, 1})
+
+
+def test_latin_words_of_a_users_lexicon() -> None:
+    lexicon = UserLexicon.from_mapping({"GPU": "ji4 pi4 you1", "SQL": "sequel", "AI": "A I"})
+    words = words_from_text("用gpu跑SQL和AI，BUS", lexicon)
+    assert [(w.text, w.syllables, w.start) for w in words if w.kind is Kind.LATIN] == [
+        ("gpu", ("ji4", "pi4", "you1"), 1),
+        ("sequel", (), 5),
+        ("A", (), 9),
+        ("I", (), 10),
+        ("BUS", (), 12),
+    ]
+
+
+@given(text=st.one_of(HANZI, COMMON))
+@settings(deadline=None, max_examples=150)
+def test_every_character_has_one_syllable_that_can_be_said(text: str) -> None:
+    words = words_from_text(text)
+    assert "".join(word.text for word in words) == text
+    assert sum(len(word.syllables) for word in words) == len(text)
+    assert all(len(word.reasons) == len(word.syllables) for word in words)
+    for word in merge_erhua(apply_sandhi(words)):
+        assert len(word.reasons) == len(word.syllables)
+        for syllable in word.syllables:
+            phones_from_syllable(syllable)
+
+
+@given(text=st.one_of(HANZI, COMMON))
+@settings(deadline=None, max_examples=60)
+def test_reading_is_a_function_and_given_readings_are_kept(text: str) -> None:
+    found = lexical_pinyin(text)
+    assert lexical_pinyin(text) == found
+    marked = "".join(f"{c}[{s}]" for c, s in zip(text, found, strict=True) if s != "r5")
+    assert lexical_pinyin(marked) == [syllable for syllable in found if syllable != "r5"]
