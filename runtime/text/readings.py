@@ -10,7 +10,7 @@ import importlib.util
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,8 +25,8 @@ HANZI = "[〇\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U000323af]"
 _HANZI = re.compile(HANZI)
 _TONES = {"\u0304": "1", "\u0301": "2", "\u030c": "3", "\u0300": "4"}
 _MARKS = {digit: mark for mark, digit in _TONES.items()}
-_ENTRY = re.compile(r'"([^"]+)"\s*:\s*\[((?:\s*\[[^\]]*\]\s*,?)+)\s*\]')
-_FIRST = re.compile(r'\[\s*"([^"]*)"')
+_ENTRY_END = re.compile(r"\]\s*\]")
+_BLOCK = 200_000
 
 
 @dataclass(frozen=True)
@@ -103,10 +103,30 @@ def _characters(path: Path, spelled: dict[str, str]) -> dict[str, str]:
 
 
 def _phrases(path: Path, spelled: dict[str, str]) -> dict[str, str]:
-    return {
-        entry[1]: " ".join(_numbered(first, spelled) for first in _FIRST.findall(entry[2]))
-        for entry in _ENTRY.finditer(path.read_text(encoding="utf-8"))
-    }
+    """The file's entries, block by block: as lists of lists they would take 50 MB."""
+    text = path.read_text(encoding="utf-8")
+    phrases: dict[str, str] = {}
+    start = 0
+    while start < len(text):
+        last = _ENTRY_END.search(text, start + _BLOCK)
+        end = last.end() if last else len(text)
+        phrases.update(_block_phrases(text[start:end].split('"'), spelled))
+        start = end
+    return phrases
+
+
+def _block_phrases(quoted: list[str], spelled: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Phrases and their first readings out of `"word": [["a", "b"], ["c"]], ...` cut at quotes."""
+    word, syllables = "", list[str]()
+    for i in range(1, len(quoted), 2):
+        if ":" in quoted[i + 1]:
+            if word:
+                yield word, " ".join(syllables)
+            word, syllables = quoted[i], []
+        elif "[" in quoted[i - 1]:
+            syllables.append(_numbered(quoted[i], spelled))
+    if word:
+        yield word, " ".join(syllables)
 
 
 def _numbered(marked: str, spelled: dict[str, str]) -> str:
