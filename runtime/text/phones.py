@@ -118,6 +118,7 @@ def spell_syllable(letters: str) -> str:
     return _NEAREST.get(spelled, spelled)
 
 
+@lru_cache(maxsize=8192)
 def phones_from_syllable(pinyin: str) -> tuple[tuple[str, str], str]:
     """A numbered syllable's two phones and its tone: `huar1` -> ((`h_c`, `uar_c`), `tone1`).
 

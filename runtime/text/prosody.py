@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 
 from .latin import LETTERS, latin_reading, letter_phones, speaks_letters
 from .marks import Manner, Marks, Pause
@@ -225,17 +226,25 @@ def _symbols(pieces: Sequence[_Piece], levels: Mapping[str, str]) -> Iterator[Sy
     for i, piece in enumerate(pieces):
         yield from _word_symbols(piece.syllables, piece.manner)
         level = _END if i == len(pieces) - 1 else piece.level or _WORD
-        units = (levels[level], "tone_none", "s_none", "word_none")
-        yield Symbol(units, manner=piece.manner, seconds=piece.seconds)
+        yield _break_symbol(levels[level], piece.manner, piece.seconds)
 
 
-def _word_symbols(syllables: Sequence[Syllable], manner: Manner | None) -> Iterator[Symbol]:
+@lru_cache(maxsize=1024)
+def _break_symbol(level: str, manner: Manner | None, seconds: float | None) -> Symbol:
+    units = (level, "tone_none", "s_none", "word_none")
+    return Symbol(units, manner=manner, seconds=seconds)
+
+
+@lru_cache(maxsize=8192)
+def _word_symbols(syllables: tuple[Syllable, ...], manner: Manner | None) -> tuple[Symbol, ...]:
     places = [(s, p) for s, (phones, _) in enumerate(syllables) for p in range(len(phones))]
+    symbols: list[Symbol] = []
     for place, (s, p) in enumerate(places):
         phones, tone = syllables[s]
         flag = f"s_{_position(p, len(phones))}"
         units = (phones[p], tone, flag, f"word_{_position(place, len(places))}")
-        yield Symbol(units, manner=manner)
+        symbols.append(Symbol(units, manner=manner))
+    return tuple(symbols)
 
 
 def _position(index: int, count: int) -> str:
