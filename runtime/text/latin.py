@@ -388,12 +388,14 @@ def cmudict_data() -> bytes:
 
 
 def _cmudict(lower: str) -> str | None:
+    """A word's ARPAbet; None where it is a mere noise (`hmm HH M`), which no syllable holds."""
     data = cmudict_data()
     start = data.find(b"\n%s " % lower.encode("ascii"))
     if start < 0:
         return None
     line = data[start + 1 : data.find(b"\n", start + 1)].decode("ascii")
-    return line.partition("#")[0].split(" ", 1)[1].strip()
+    sounds = line.partition("#")[0].split(" ", 1)[1].strip()
+    return sounds if re.search(r"\d", sounds) else None
 
 
 def _is_erhua(spelled: str) -> bool:

