@@ -89,7 +89,7 @@ def test_a_line_without_any_end_is_cut(units: Units) -> None:
     assert all(len(s.symbols) <= MOST_SYMBOLS for s in sentences)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=62, deadline=None)
 @given(WRITTEN)
 def test_any_text_gives_symbols_the_voice_has(units: Units, text: str) -> None:
     for sentence in MandarinFrontend(units).sentences(text):
@@ -100,14 +100,14 @@ def test_any_text_gives_symbols_the_voice_has(units: Units, text: str) -> None:
         assert sentence.symbols[0].units[1] != "tone_none"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(WRITTEN)
 def test_any_text_suits_a_voice_without_english_and_erhua(mandarin_units: Units, text: str) -> None:
     for sentence in MandarinFrontend(mandarin_units).sentences(text):
         ids_from_sentence(sentence, mandarin_units, (), ())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(WRITTEN)
 def test_any_text_gives_bytes(byte_units: Units, text: str) -> None:
     for sentence in MandarinFrontend(byte_units).sentences(text):
@@ -137,7 +137,7 @@ def golden(request: pytest.FixtureRequest, golden_voice: Callable[[str], Path]) 
     return manifest_from_directory(golden_voice(request.param))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(OPENINGS, HOSTILE)
 def test_any_string_suits_every_golden_voice(
     golden: VoiceManifest, opening: str, text: str
@@ -150,7 +150,7 @@ def test_any_string_suits_every_golden_voice(
             assert 0 < len(rows) <= MOST_SYMBOLS
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(WRITTEN, max_size=5))
 def test_pieces_do_not_matter(units: Units, pieces: list[str]) -> None:
     frontend, text = MandarinFrontend(units), "".join(pieces)

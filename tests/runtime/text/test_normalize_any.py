@@ -40,7 +40,7 @@ RULES = st.one_of(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=375, deadline=None)
 @given(WRITTEN, RULES)
 def test_any_text_becomes_pronounceable_and_normal(text: str, rules: frozenset[str]) -> None:
     said = normalize(text, rules).text
@@ -50,7 +50,7 @@ def test_any_text_becomes_pronounceable_and_normal(text: str, rules: frozenset[s
     assert normalize_text(said, rules) == said
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(WRITTEN, RULES)
 def test_any_text_keeps_its_origins_and_marks(text: str, rules: frozenset[str]) -> None:
     said = normalize(text, rules)
@@ -60,14 +60,14 @@ def test_any_text_keeps_its_origins_and_marks(text: str, rules: frozenset[str]) 
     assert [c for c in said.text if is_mark(c)] == [c for c in text if is_mark(c)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.text(alphabet="0123456789.,:-/~ ", min_size=1, max_size=30), RULES)
 def test_a_number_is_never_silent(text: str, rules: frozenset[str]) -> None:
     has_digit = any(c.isdigit() for c in text)
     assert bool(re.search(HANZI, normalize_text(text, rules))) == has_digit
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.text(max_size=40))
 def test_copied_characters_are_those_of_the_text(text: str) -> None:
     said = normalize(text)

@@ -183,7 +183,7 @@ def test_latin_words_of_a_users_lexicon() -> None:
 
 
 @given(text=st.one_of(HANZI, COMMON))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=40)
 def test_every_character_has_one_syllable_that_can_be_said(text: str) -> None:
     words = words_from_text(text)
     assert "".join(word.text for word in words) == text
@@ -196,7 +196,7 @@ def test_every_character_has_one_syllable_that_can_be_said(text: str) -> None:
 
 
 @given(text=st.one_of(HANZI, COMMON))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_reading_is_a_function_and_given_readings_are_kept(text: str) -> None:
     found = lexical_pinyin(text)
     assert lexical_pinyin(text) == found

@@ -235,7 +235,7 @@ WORDS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(WORDS, max_size=40), st.sampled_from(Breaks), st.booleans())
 def test_any_words_make_a_sentence(
     units: dict[str, tuple[str, ...]],

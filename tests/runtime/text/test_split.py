@@ -155,7 +155,7 @@ def test_without_meanings_marks_end_nothing() -> None:
 PIECES = st.lists(st.text(alphabet='你好。，！…"”.,;1a&[]（） \n、和', max_size=40), max_size=12)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(PIECES, st.integers(5, 60))
 def test_nothing_is_lost_and_pieces_do_not_matter(chunks: list[str], longest: int) -> None:
     text = "".join(chunks)
@@ -167,7 +167,7 @@ def test_nothing_is_lost_and_pieces_do_not_matter(chunks: list[str], longest: in
     assert sentences == list(sentences_from_text(iter(text), longest))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(["你好", "。", " ", "B", "P", "M", "，", "\n"]), max_size=60))
 def test_pieces_do_not_matter_to_marks(pieces: list[str]) -> None:
     marks = Marks()
