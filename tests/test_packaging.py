@@ -57,7 +57,8 @@ def test_every_folder_with_code_is_a_named_package(root: Path, project: dict[str
     assert set(setuptools["packages"]) == set(expected)
     assert setuptools["package-dir"] == expected
     data = {name: ["py.typed"] for name in expected}
-    data["sambert_trt.calibration"].append("data/*.txt")
+    for name in ("sambert_trt.calibration", "sambert_trt.runtime.text"):
+        data[name].append("data/*.txt")
     assert setuptools["package-data"] == data
 
 
