@@ -29,6 +29,7 @@ class Check:
 
     name: str
     command: tuple[str, ...]
+    on_request: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def main() -> int:
             print(f"{check.name:10}  {' '.join(check.command)}")
         return 0
     link_namespace()
-    outcomes = [run(check) for check in checks if not options.only or check.name in options.only]
+    wanted = options.only or [check.name for check in checks if not check.on_request]
+    outcomes = [run(check) for check in checks if check.name in wanted]
     report(outcomes)
     return next((outcome.status for outcome in outcomes if outcome.status), 0)
 
@@ -63,6 +65,7 @@ def main() -> int:
 def all_checks() -> tuple[Check, ...]:
     """The checks in the order they run: the quick ones first, the wheel after what it needs."""
     module = (sys.executable, "-m")
+    tests = (tool("pytest"), "-n", "auto", "--dist", "worksteal")
     packages = tuple(part for name in PACKAGES for part in ("-p", f"sambert_trt.{name}"))
     scripts = tuple(sorted(f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py")))
     return (
@@ -71,7 +74,8 @@ def all_checks() -> tuple[Check, ...]:
         Check("types", (*module, "mypy", *packages)),
         Check("scripts", (*module, "mypy", *scripts)),
         Check("imports", (tool("lint-imports"),)),
-        Check("tests", (tool("pytest"), "-n", "auto", "--dist", "worksteal", "--durations", "25")),
+        Check("tests", (*tests, "-m", "not slow", "--durations", "25")),
+        Check("slow", (*tests, "-m", "slow"), on_request=True),
         Check("wheel", (sys.executable, "scripts/wheel_lane.py")),
     )
 
