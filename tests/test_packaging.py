@@ -183,7 +183,7 @@ def test_the_checks_name_themselves(root: Path) -> None:
         check=False,
     )
     names = [line.split()[0] for line in finished.stdout.splitlines()]
-    assert names == ["format", "lint", "types", "scripts", "imports", "tests", "wheel"]
+    assert names == ["format", "lint", "types", "scripts", "imports", "tests", "slow", "wheel"]
 
 
 def test_all_checks_run_and_the_first_failure_decides(
