@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
@@ -100,17 +100,20 @@ class _Span:
         return max(last, 1)
 
 
-def cut_normalized(normalized: Normalized, longest: int) -> Iterator[Normalized]:
+def cut_normalized(
+    normalized: Normalized, longest: int, phones: Collection[str] | None = None
+) -> Iterator[Normalized]:
     """Parts of a normalised sentence that take at most `longest`, about equal in length.
 
-    A Chinese character takes 1; a Latin word takes half its phones, about its syllables.
+    A Chinese character takes 1; a Latin word takes half its phones, about its syllables, as a
+    voice with these phones says it (None: with all).
     """
     text, origins = normalized.text, normalized.origins
     if len(text) <= longest and _LATIN.search(text) is None:
         yield normalized
         return
     start = 0
-    for end in cut_places(text, room(text, _widths(text)), longest):
+    for end in cut_places(text, room(text, _widths(text, phones)), longest):
         yield Normalized(text[start:end], origins[start:end])
         start = end
 
@@ -127,20 +130,24 @@ def cut_places(text: str, spent: Sequence[int], longest: int) -> Iterator[int]:
     yield len(text)
 
 
-def _widths(text: str) -> list[int]:
+def _widths(text: str, phones: Collection[str] | None) -> list[int]:
+    from .latin import speaks_letters
+
+    english = phones is None or speaks_letters(phones)
     widths = [int(not character.isascii() and character not in _SILENT) for character in text]
     for match in _LATIN.finditer(text):
-        width, count = _latin_width(match[0]), len(match[0])
+        width, count = _latin_width(match[0], english), len(match[0])
         shares = [width * i // count for i in range(count + 1)]
         widths[match.start() : match.end()] = [b - a for a, b in pairwise(shares)]
     return widths
 
 
 @lru_cache(maxsize=4096)
-def _latin_width(word: str) -> int:
+def _latin_width(word: str, english: bool) -> int:
     from .latin import latin_syllables
 
-    return -(-sum(len(phones) for phones, _ in latin_syllables(word)) // 2)
+    syllables = latin_syllables(word, None if english else ())
+    return -(-sum(len(phones) for phones, _ in syllables) // 2)
 
 
 def _after_commas(text: str, first: int, last: int) -> Iterator[int]:

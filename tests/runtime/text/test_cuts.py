@@ -56,6 +56,13 @@ def test_english_counts_by_its_sounds_and_names_of_letters_by_theirs() -> None:
     assert all(len(part) <= 7 for part in cut("W" * 60))
 
 
+def test_a_voice_without_english_phones_needs_more_room_for_what_it_spells() -> None:
+    text = "beautiful birthday " * 5
+    said = Normalized(text, tuple(Origin(i, i + 1) for i in range(len(text))))
+    assert len(list(cut_normalized(said, 60))) == 1
+    assert len(list(cut_normalized(said, 60, frozenset({"a_c"})))) > 1
+
+
 def test_marks_and_readings_take_no_room() -> None:
     mark = Marks().add(Manner())
     assert list(room(f"好{mark}好[hǎo]")) == [0, 1, 1, 2, *[2] * 5]
