@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .numerals import read_digits, read_number, shift_point
-from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, counted, preceded
+from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, counted, preceded, saying
 from .units import (
     CURRENCIES,
     CURRENCY_CODES,
@@ -220,8 +220,8 @@ AMOUNT_RULES = (
     Rule("money", _D, rf"({NUM}) ?{_BIG} ?({_SIGN}|(?:{_CODE})(?![A-Za-z]))(?!\d)", _money_after),
     Rule("percent", _D, rf"({NUM}) ?(%)?{SEP}({NUM}) ?([%‰‱])", _percent_range),
     Rule("percent", _D, rf"({NUM}) ?([%‰‱])", _percent),
-    Rule("percent", _S, rf"\+(?={NUM} ?[%‰‱])", lambda _: "正"),
-    Rule("fraction", _D, r"24/7(?![\d/.])", lambda _: "二十四七"),
+    Rule("percent", _S, rf"\+(?={NUM} ?[%‰‱])", saying("正")),
+    Rule("fraction", _D, r"24/7(?![\d/.])", saying("二十四七")),
     Rule("fraction", _D, r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
     Rule("fraction", _D, r"(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)", _fraction),
     Rule("unit", _D, r"(\d{1,3})°(?:(\d{1,2})[′'])?(?:(\d{1,2})[″\"])?(?![CF])", _angle),
@@ -239,7 +239,7 @@ RANGE_RULES = (
         _below_zero,
     ),
     Rule("range", _S, r" ?[-~—] ?(?=-?[¥$€£]?\d)", _to),
-    Rule("negative", _S, rf"(?<![\dA-Za-z)）])-(?= ?(?:{_SIGN})?\.?\d)", lambda _: "负"),
+    Rule("negative", _S, rf"(?<![\dA-Za-z)）])-(?= ?(?:{_SIGN})?\.?\d)", saying("负")),
 )
 
 NUMBER_RULES = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .numerals import read_digits, read_number, read_telephone
-from .patterns import Rule, Start, after, before, behind, cardinal
+from .patterns import Rule, Start, after, before, behind, cardinal, digits, saying
 from .units import MEASURE, words
 
 __all__ = [
@@ -66,7 +66,9 @@ _CRAFT = behind(
     "歼|运|轰|直|强|教|苏|米格|安|伊尔|东风|红旗|长征|神舟|嫦娥|巨浪|鹰击|空警|翼龙|北斗"
 )
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_MOBILE = r"(?:\+(86)[- ]?)?(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})"
 _ODD_PHONE = r"\+(\d{1,3})[- ](\(?\d{1,4}\)?)[- ](\d{3,4})(?:[- ]?(\d{2,4}))?(?:[- ]?(\d{2,4}))?"
+_DOTTED = r"\d{1,6}(?:\.\d{1,6})"
 
 
 def read_address(text: str) -> str:
@@ -93,17 +95,13 @@ def _groups(digits: str) -> list[str]:
 
 
 def _parts(m: re.Match[str]) -> str:
-    return "，".join(read_telephone(group) for group in m.groups() if group)
+    lead = "加" if m[0].startswith("+") else ""
+    return lead + "，".join(read_telephone(g.strip("()")) for g in m.groups() if g)
 
 
 def _landline(m: re.Match[str]) -> str:
     line = f"{read_telephone(m[1])}，{read_phone(m[2])}"
     return line + (f"，转{read_telephone(m[3])}" if m[3] else "")
-
-
-def _foreign(m: re.Match[str]) -> str:
-    groups = [g.strip("()") for g in m.groups() if g]
-    return "加" + "，".join(read_telephone(group) for group in groups)
 
 
 def _masked(m: re.Match[str]) -> str:
@@ -150,11 +148,8 @@ def _plate(m: re.Match[str]) -> str | None:
 
 
 def _version(m: re.Match[str]) -> str:
-    return m[1] + "点".join(cardinal(p) if len(p) < 3 else read_digits(p) for p in m[2].split("."))
-
-
-def _dotted(m: re.Match[str]) -> str:
-    return "点".join(cardinal(p) if len(p) < 3 else read_digits(p) for p in m[0].split("."))
+    parts = (cardinal(p) if len(p) < 3 else read_digits(p) for p in m[2].split("."))
+    return m[1] + "点".join(parts)
 
 
 def _ip(m: re.Match[str]) -> str | None:
@@ -193,7 +188,7 @@ NET_RULES = (
 )
 
 TELEPHONE_RULES = (
-    Rule("telephone", _D, r"(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)", _parts),
+    Rule("telephone", (*_D, *_S), rf"{_MOBILE}(?!\d)", _parts),
     Rule("telephone", _D, r"(1[3-9]\d)\*{4}(\d{4})(?!\d)", _masked),
     Rule(
         "telephone",
@@ -202,25 +197,18 @@ TELEPHONE_RULES = (
         _landline,
     ),
     Rule("telephone", _D, r"([48]00)[- ]?(\d{3})[- ]?(\d{4})(?!\d)", _parts),
-    Rule(
-        "telephone",
-        _S,
-        r"\+(86)[- ]?(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})(?!\d)",
-        lambda m: "加" + _parts(m),
-    ),
-    Rule("telephone", _S, rf"{_ODD_PHONE}(?!\d)", _foreign),
+    Rule("telephone", _S, rf"{_ODD_PHONE}(?!\d)", _parts),
     Rule("telephone", _D, r"(?:12306|12315|10086|10010|12345)(?!\.?\d)", _service),
     Rule("telephone", _D, r"\d{3,12}(?![\d.,])", _line),
 )
 
 CODE_RULES = (
-    Rule("model", _S, rf"{_CRAFT}-(?=\d{{1,3}}(?![\d.°%度]))", lambda _: ""),
-    Rule("id", _D, r"[1-9]\d{16}[\dXx](?![A-Za-z0-9])", lambda m: read_digits(m[0])),
+    Rule("model", _S, rf"{_CRAFT}-(?=\d{{1,3}}(?![\d.°%度]))", saying("")),
+    Rule("id", _D, r"[1-9]\d{16}[\dXx](?![A-Za-z0-9])", digits),
     Rule("id", _D, r"\d{1,13}(?:-\d{1,13}){2,6}(?!\d)", _hyphened_code),
     Rule("id", _D, r"\d{3,32}(?![\d])", _code),
     Rule("id", _D, r"\d{3,4}(?!\d)", _room),
-    Rule("flight", _L, r"([A-Z]{2})(\d{3,4})(?![A-Za-z0-9])", _flight),
-    Rule("flight", _D, r"(3U|9C|8L|9H)(\d{3,4})(?![A-Za-z0-9])", _flight),
+    Rule("flight", (*_D, *_L), r"([A-Z]{2}|3U|9C|8L|9H)(\d{3,4})(?![A-Za-z0-9])", _flight),
     Rule("flight", _L, r"([GDCZTKYLS])(\d{1,4})(?![A-Za-z0-9.])", _train),
     Rule(
         "id",
@@ -228,12 +216,12 @@ CODE_RULES = (
         rf"(?<=[{_PROVINCES}])([A-HJ-NP-Z])[·•. -]?([A-HJ-NP-Z0-9]{{5,6}})(?![A-Za-z0-9])",
         _plate,
     ),
-    Rule("version", _L, r"([vV])\.?(\d{1,6}(?:\.\d{1,6}){1,4})(?!\.?\d)", _version),
-    Rule("version", _D, r"\d{1,6}(?:\.\d{1,6}){2,5}(?!\.?\d)", _dotted),
+    Rule("version", _L, rf"([vV])\.?({_DOTTED}{{1,4}})(?!\.?\d)", _version),
+    Rule("version", _D, rf"()({_DOTTED}{{2,5}})(?!\.?\d)", _version),
 )
 
 MODEL_RULES = (
-    Rule("model", _S, r"(?<=[A-Za-z])-(?=\d)", lambda _: ""),
+    Rule("model", _S, r"(?<=[A-Za-z])-(?=\d)", saying("")),
     Rule(
         "model",
         _D,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .numerals import read_digits, read_number
-from .patterns import NUM, SEP, Rule, Start, after, before, cardinal
+from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, digits
 from .units import MEASURE, UNITS, alternatives
 
 __all__ = ["DATE_RULES", "SCORE_RULES", "TIME_RULES", "read_clock", "read_date"]
@@ -95,10 +95,6 @@ def _short_year(m: re.Match[str]) -> str | None:
     return read_digits(m[0])
 
 
-def _digits(m: re.Match[str]) -> str:
-    return read_digits(m[1])
-
-
 def _clock(m: re.Match[str]) -> str | None:
     around = before(m) + "|" + after(m)
     if not m[3] and (_SPORT.search(around) or _RATIO.search(before(m))):
@@ -160,18 +156,18 @@ DATE_RULES = (
     Rule("date", _D, rf"({_CENTURY})(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)", _compact_date),
     Rule("date", _D, rf"{_MONTH}/{_DAY}(?![\d/.])", _short_date),
     Rule("date", _D, r"(\d\d?)·(\d\d?)(?!\d)", lambda m: read_digits(m[1] + m[2])),
-    Rule("date", _D, rf"\d{{3,4}}(?={_EVENTS_OF_A_DAY})", lambda m: read_digits(m[0])),
+    Rule("date", _D, rf"\d{{3,4}}(?={_EVENTS_OF_A_DAY})", digits),
     Rule("date", _D, r"0([1-9])(?=[月日号號])", lambda m: cardinal(m[1])),
-    Rule("year", _D, r"(?:(?<=公元)|(?<=公元前))\d{1,4}(?=年)", lambda m: read_digits(m[0])),
+    Rule("year", _D, r"(?:(?<=公元)|(?<=公元前))\d{1,4}(?=年)", digits),
     Rule("year", _D, r"[12]\d{3}(?=年)", _year),
-    Rule("year", _D, r"(\d\d)(?=年\d{1,2}月)", _digits),
+    Rule("year", _D, r"(\d\d)(?=年\d{1,2}月)", digits),
     Rule("year", _D, r"(?:0\d|[6-9][1-9])(?=年)", _short_year),
-    Rule("year", _D, rf"([12]\d{{3}})(?={SEP}(?:\d\d|[12]\d{{3}}){_SEASON})", _digits),
-    Rule("year", _D, rf"({_CENTURY})(?={SEP}{_CENTURY}(?!\d){_NOT_COUNTED})", _digits),
-    Rule("year", _D, rf"(?<=\d{{4}}[-~—])({_CENTURY})(?!\d){_NOT_COUNTED}", _digits),
-    Rule("year", _D, rf"(?<=\d{{4}}[-~—/])(\d\d)(?={_SEASON})", _digits),
-    Rule("year", _D, rf"({_CENTURY})(?= ?(?:{_EVENTS}|Q[1-4]|H[12]))", _digits),
-    Rule("decade", _D, r"([5-9][05]|0[05]|10)(?=后(?![续来面边期半悔退天]))", _digits),
+    Rule("year", _D, rf"([12]\d{{3}})(?={SEP}(?:\d\d|[12]\d{{3}}){_SEASON})", digits),
+    Rule("year", _D, rf"({_CENTURY})(?={SEP}{_CENTURY}(?!\d){_NOT_COUNTED})", digits),
+    Rule("year", _D, rf"(?<=\d{{4}}[-~—])({_CENTURY})(?!\d){_NOT_COUNTED}", digits),
+    Rule("year", _D, rf"(?<=\d{{4}}[-~—/])(\d\d)(?={_SEASON})", digits),
+    Rule("year", _D, rf"({_CENTURY})(?= ?(?:{_EVENTS}|Q[1-4]|H[12]))", digits),
+    Rule("decade", _D, r"([5-9][05]|0[05]|10)(?=后(?![续来面边期半悔退天]))", digits),
 )
 
 TIME_RULES = (

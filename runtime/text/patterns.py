@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from .numerals import read_cardinal, read_number
+from .numerals import read_cardinal, read_digits, read_number
 from .units import MEASURE
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
     "behind",
     "cardinal",
     "counted",
+    "digits",
     "preceded",
+    "saying",
 ]
 
 Edit = tuple[int, int, str, str]
@@ -100,6 +102,16 @@ def counted(number: str, text: str = "", at: int = 0) -> str:
     if text and len(number) > 12 and _COUNTED.match(text, at):
         return read_number(number, longest=24)
     return read_number(number)
+
+
+def digits(match: re.Match[str]) -> str:
+    """Digit by digit: the first group, the whole match where there is none."""
+    return read_digits(match[1] if match.re.groups else match[0])
+
+
+def saying(words: str) -> Callable[[re.Match[str]], str]:
+    """A reading that is the same for whatever is matched."""
+    return lambda _: words
 
 
 def cardinal(digits: str) -> str:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from .numerals import read_cardinal, read_digits, read_number, read_roman
-from .patterns import NUM, Rule, Start, after, before, behind, cardinal
+from .patterns import NUM, Rule, Start, after, before, behind, cardinal, saying
 from .units import CURRENCIES
 
 __all__ = [
@@ -165,34 +165,34 @@ MATHS_RULES = (
     Rule("maths", _S, r"[⁻⁺]?[⁰¹²³⁴-⁹]{1,6}", _superscript),
     Rule("maths", _S, r"\^ ?\(?([-+]?\d{1,4})(?!\d)\)?", lambda m: _power(m[1])),
     Rule("maths", _S, r"[×*](?= ?[\dA-Za-z(√π])(?<=[\dA-Za-z)²³π\u4e00-\u9fff].)", _times),
-    Rule("maths", _L, r"(?<=\d)[xX](?=\d)(?<![^\d]0[xX])(?<!^0[xX])", lambda _: "乘"),
+    Rule("maths", _L, r"(?<=\d)[xX](?=\d)(?<![^\d]0[xX])(?<!^0[xX])", saying("乘")),
     Rule(
         "maths",
         _S,
         r"<(?=-?\d)|(?<=[\dA-Za-z\u4e00-\u9fff)²³π])<(?=[-A-Za-z\u4e00-\u9fff])",
-        lambda _: "小于",
+        saying("小于"),
     ),
     Rule(
         "maths",
         _S,
         r">(?=-?\d)|(?<=[\dA-Za-z\u4e00-\u9fff)²³π])>(?=[-A-Za-z\u4e00-\u9fff])",
-        lambda _: "大于",
+        saying("大于"),
     ),
-    Rule("maths", _S, r"<=", lambda _: "小于等于"),
-    Rule("maths", _S, r">=", lambda _: "大于等于"),
-    Rule("maths", _S, r"!=", lambda _: "不等于"),
-    Rule("maths", _S, r"→(?=.)(?<=.→)", lambda _: "到"),
+    Rule("maths", _S, r"<=", saying("小于等于")),
+    Rule("maths", _S, r">=", saying("大于等于")),
+    Rule("maths", _S, r"!=", saying("不等于")),
+    Rule("maths", _S, r"→(?=.)(?<=.→)", saying("到")),
 )
 
 SIGN_RULES = (
     Rule("roman", _S, r"[Ⅰ-ⅿ]{1,12}", _roman),
     Rule("circled", _S, rf"[{CIRCLED}]", _circled),
     Rule("list", _D, r"(\d{1,3})\.(?= ?[A-Za-z\u4e00-\u9fff“《])", _item),
-    Rule("sign", _S, r"([=+&@%*_/~|\\-])\1{3,2000}", lambda _: " "),
-    Rule("sign", _S, r"(?<=[A-Za-z])#(?![A-Za-z\d])", lambda _: "井"),
-    Rule("sign", _S, r"(?<=[A-Za-z\d\u4e00-\u9fff])/(?=[A-Za-z\d\u4e00-\u9fff])", lambda _: "、"),
-    Rule("sign", _S, r"(?<=[A-Za-z\d])_(?=[A-Za-z\d])", lambda _: "下划线"),
-    Rule("sign", _S, r"\\(?=[A-Za-z])", lambda _: "反斜杠"),
+    Rule("sign", _S, r"([=+&@%*_/~|\\-])\1{3,2000}", saying(" ")),
+    Rule("sign", _S, r"(?<=[A-Za-z])#(?![A-Za-z\d])", saying("井")),
+    Rule("sign", _S, r"(?<=[A-Za-z\d\u4e00-\u9fff])/(?=[A-Za-z\d\u4e00-\u9fff])", saying("、")),
+    Rule("sign", _S, r"(?<=[A-Za-z\d])_(?=[A-Za-z\d])", saying("下划线")),
+    Rule("sign", _S, r"\\(?=[A-Za-z])", saying("反斜杠")),
     Rule("sign", _S, r"[^\d]", _sign),
 )
 
