@@ -13,12 +13,15 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from sambert_trt.engines.child_process import python_command, started
 from sambert_trt.engines.errors import SambertError
 from sambert_trt.engines.graphs import Placement, Stage
 from sambert_trt.engines.voice import manifest_from_directory
@@ -28,7 +31,7 @@ from .recording import recording_from_folder
 
 __all__ = ["Helpers", "Place", "Task", "main"]
 
-_COMMAND = (sys.executable, "-X", "utf8", "-m", "sambert_trt.calibration.helpers")
+_COMMAND = python_command("sambert_trt.calibration.helpers")
 _LOG = logging.getLogger(__name__)
 
 Task = tuple[Stage, StagePlan]
@@ -50,6 +53,15 @@ class Place:
     recording: Path
     placement: Placement
 
+    def absolute(self) -> Place:
+        """The same, wherever one works."""
+        return Place(
+            self.directory.absolute(),
+            self.work.absolute(),
+            self.recording.absolute(),
+            self.placement,
+        )
+
 
 class Helpers:
     """Processes that begin with the first plan and end with `close`.
@@ -60,9 +72,9 @@ class Helpers:
     """
 
     def __init__(self, place: Place, processes: int) -> None:
-        self._place = place
+        self._place = place.absolute()
         self._pool = ThreadPoolExecutor(processes, thread_name_prefix="sambert-helper")
-        self._own = threading.local()
+        self._own, self._stack = threading.local(), ExitStack()
         self._lock, self._closed = threading.Lock(), False
         self._processes: list[subprocess.Popen[bytes]] = []
         self._made = list[tuple[Task, Future[None]]]()
@@ -94,6 +106,7 @@ class Helpers:
         self._pool.shutdown()
         for process in self._processes:
             process.communicate()
+        self._stack.close()
 
     def _make_next(self) -> None:
         """Makes a plan of a stage that no other helper is at: the first observes its ranges."""
@@ -119,13 +132,9 @@ class Helpers:
         with self._lock:
             if self._closed:
                 raise EOFError("the helpers are closed")
-            self._own.process = found = subprocess.Popen(
-                _COMMAND,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C reaches the parent, which ends it
-            )
+            folder = tempfile.TemporaryDirectory(prefix="sambert-helper-")
+            self._stack.enter_context(folder)
+            self._own.process = found = started(_COMMAND, Path(folder.name), subprocess.DEVNULL)
             self._processes.append(found)
         assert found.stdin is not None
         pickle.dump(self._place, found.stdin)

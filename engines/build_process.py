@@ -6,25 +6,23 @@ Importing this imports no TensorRT. Standard library only.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import IO, Any
 
 from . import errors
+from .child_process import python_command, started
 from .errors import EngineError, SambertError
 
 __all__ = ["BuildCrashError", "BuildProcess"]
 
-_COMMAND = (sys.executable, "-X", "utf8", "-m", "sambert_trt.engines.build")
+_COMMAND = python_command("sambert_trt.engines.build")
 _START_SECONDS = 120.0
 _TAIL_LINES = 4
 _TAIL_BYTES = 4000
@@ -55,21 +53,12 @@ class BuildProcess:
         self._folder = folder
         self._seconds = seconds
         self._job: int | None = None
-        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._lines: queue.Queue[bytes | None] = queue.Queue()
 
     def __enter__(self) -> BuildProcess:
-        """Starts the process in a session of its own: Ctrl-C reaches its parent, which ends it."""
+        """Starts the process."""
         with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
-                _COMMAND,
-                cwd=self._folder,  # a module lying in the user's folder is not imported
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env=_environment(),
-                start_new_session=True,
-                encoding="utf-8",
-            )
+            self._process = started(_COMMAND, self._folder, said)
         threading.Thread(target=self._listen, args=(self._process.stdout,), daemon=True).start()
         return self
 
@@ -112,10 +101,10 @@ class BuildProcess:
         """Writes the request; the pipe stays open, its end would end the process."""
         assert self._process.stdin is not None
         with suppress(OSError):  # where it has died already, there are no events either
-            self._process.stdin.write(json.dumps(self._request) + "\n")
+            self._process.stdin.write(json.dumps(self._request).encode() + b"\n")
             self._process.stdin.flush()
 
-    def _listen(self, output: TextIO) -> None:
+    def _listen(self, output: IO[bytes]) -> None:
         with suppress(OSError, ValueError):
             for line in output:
                 self._lines.put(line)
@@ -162,14 +151,6 @@ class BuildProcess:
             files.insert(0, Path(self._request["jobs"][self._job]["log"]))
         lines = [line for file in files for line in _tail(file)]
         return "".join(f"\n  {line}" for line in lines)
-
-
-def _environment() -> dict[str, str]:
-    """This process's, with the places of modules as seen from any folder."""
-    found = dict(os.environ)
-    if places := found.get("PYTHONPATH"):
-        found["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, places.split(os.pathsep)))
-    return found
 
 
 def _signal_name(number: int) -> str:

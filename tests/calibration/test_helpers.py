@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,20 @@ def test_warnings_are_said_once(
         others.wait()
     (line,) = [record.getMessage() for record in caplog.records]
     assert "damaged and made anew" in line
+
+
+def test_what_lies_in_the_user_folder_does_not_reach_a_helper(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for module_name in ("numpy", "onnx", "pickle"):
+        Path(f"{module_name}.py").write_text("raise SystemExit('poisoned')", encoding="utf-8")
+    voice = Path(os.path.relpath(place.directory))
+    here = replace(place, directory=voice, work=Path("work"), recording=Path("recording"))
+    with closing(Helpers(here, 1)) as helpers:
+        helpers.prepare([(Stage.VOCODER, FIRST)])
+        helpers.wait()
+    assert len(list(place.work.glob("*/record.json"))) == 1
 
 
 def test_a_helper_that_dies_costs_time_only(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

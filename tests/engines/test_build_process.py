@@ -139,15 +139,3 @@ def test_the_request_arrives_whole(start: Start) -> None:
     with start("say(event='built', job=0, request=request); say(event='done')") as process:
         events = list(process.events())
     assert [job["name"] for job in events[-1]["request"]["jobs"]] == ["stage 0", "stage 1"]
-
-
-def test_places_of_modules_are_found_from_there(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "modules"
-    place.mkdir()
-    (place / "surely_mine.py").touch()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", "modules")
-    with start("import surely_mine; say(event='done')") as process:
-        assert [event["event"] for event in process.events()] == ["ready"]
