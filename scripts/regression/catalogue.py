@@ -1,0 +1,164 @@
+"""The metrics: what each is, which way is better, and how much worse it may become.
+
+They are read from metrics.toml beside this file. The name of a metric there may hold fields in
+braces, `stage.{stage}.seconds`: each stands for one part of a measured name. Standard library, and
+tomli before Python 3.11.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sambert_trt.engines.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["CATALOGUE", "Better", "Catalogue", "Gate", "Metric", "Scale", "catalogue_from_file"]
+
+CATALOGUE = Path(__file__).parent / "metrics.toml"
+
+
+class Gate(str, Enum):
+    """How a metric is judged."""
+
+    LIMIT = "limit"
+    """The same at every run: one value a side, and worse by more than the tolerance fails."""
+
+    PAIRED = "paired"
+    """It varies: both sides take turns; fails where the whole interval of what changed is worse
+    than the tolerance, and is so again in new processes."""
+
+    NONE = "none"
+    """Shown, never judged."""
+
+
+class Scale(str, Enum):
+    """What is compared, and what the tolerance is a number of."""
+
+    RATIO = "ratio"
+    """candidate / base; the tolerance is a share: 0.05 lets a metric be 5 % worse."""
+
+    DIFFERENCE = "difference"
+    """candidate - base; the tolerance is in the metric's unit."""
+
+
+class Better(str, Enum):
+    """Which way a metric should go."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One line of the catalogue.
+
+    Attributes:
+        name: dotted; may hold fields in braces.
+        suite: who measures it.
+        title: what it is, in a few words.
+        unit: of its values; "" for a count.
+        tolerance: how much worse it may be, on `scale`; 0: not at all.
+        how: how a value comes about.
+        look: where to look when it has become worse.
+    """
+
+    name: str
+    suite: str
+    title: str
+    unit: str
+    better: Better
+    gate: Gate
+    scale: Scale
+    tolerance: float
+    how: str
+    look: str
+
+    def matches(self, measured: str) -> bool:
+        """Whether a measured name is of this metric."""
+        return _pattern(self.name).fullmatch(measured) is not None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All metrics, in the order they are reported."""
+
+    metrics: tuple[Metric, ...]
+
+    def metric(self, measured: str) -> Metric:
+        """The metric of a measured name, the first that matches.
+
+        Raises:
+            InputError: there is none.
+        """
+        for metric in self.metrics:
+            if metric.matches(measured):
+                return metric
+        raise InputError(
+            f"no metric {measured!r}; there are {', '.join(m.name for m in self.metrics)}"
+        )
+
+    def ordered(self, measured: Iterable[str]) -> list[str]:
+        """Measured names in the catalogue's order, then by name."""
+        places = {metric.name: place for place, metric in enumerate(self.metrics)}
+        return sorted(measured, key=lambda name: (places[self.metric(name).name], name))
+
+
+def catalogue_from_file(path: Path = CATALOGUE) -> Catalogue:
+    """Reads the metrics.
+
+    Raises:
+        InputError: the file is missing or no TOML, or a metric lacks or misspells a field.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} holds no metrics: {error}") from error
+    metrics = tuple(_metric(path, entry) for entry in found.get("metric", ()))
+    names = [metric.name for metric in metrics]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: {', '.join(twice)} stands there twice; keep one")
+    return Catalogue(metrics)
+
+
+def _metric(path: Path, entry: Mapping[str, Any]) -> Metric:
+    name = entry.get("name", "a metric without a name")
+    values = {"look": "", "scale": Scale.RATIO.value, "better": Better.LOWER.value, **entry}
+    wanted = set(Metric.__dataclass_fields__)
+    if set(values) != wanted:
+        wrong = sorted(set(values) ^ wanted)
+        raise InputError(f"{path}: {name}: {', '.join(wrong)} missing or unknown")
+    try:
+        return Metric(
+            **{
+                **values,
+                "better": Better(values["better"]),
+                "gate": Gate(values["gate"]),
+                "scale": Scale(values["scale"]),
+                "tolerance": _tolerance(values["tolerance"]),
+            }
+        )
+    except ValueError as error:
+        raise InputError(f"{path}: {name}: {error}") from error
+
+
+def _tolerance(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15:
+        raise ValueError(f"tolerance {value!r} is no number from 0 on")
+    return float(value)
+
+
+@cache
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\\{\w+\\\}", r"[^.]+", re.escape(name)))

@@ -1,0 +1,76 @@
+"""The suites: who measures what, in how many processes, and how often. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+__all__ = ["Rounds", "Settings", "Suite"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a worker is told of the side it measures; plain values, so that they travel as JSON.
+
+    Attributes:
+        tree: the source tree; its `build/ns` holds the `sambert_trt` that is measured.
+        voice: an exported voice directory.
+        source: the voice's checkpoint folder, where there is one (the export suite needs it).
+        backend: as `backend_from_name` takes it: cpu, onnx-cuda, tensorrt.
+        precision: as `open_voice` takes it; None: the backend's choice.
+        threads: of the backend.
+        work: a folder of this worker's own, to write into.
+        full: the large suite was asked for.
+        plant: what the gate's own experiment puts into this side, as plant.py reads it; "" nothing.
+        extra: options of single suites.
+    """
+
+    tree: Path
+    voice: Path
+    work: Path
+    source: Path | None = None
+    backend: str = "cpu"
+    precision: str | None = None
+    threads: int = 1
+    full: bool = False
+    plant: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Rounds(Protocol):
+    """What a suite's module calls `rounds`."""
+
+    def __call__(self, settings: Settings) -> Iterator[Mapping[str, float]]:
+        """Gives measured values by name, one item a round; what it opened closes with it.
+
+        It measures when it is asked for the next item and does nothing between items: the other
+        side measures then. A round ends within a few seconds.
+
+        Raises:
+            NotMeasured: something it needs is not there; the message is the reason.
+        """
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A group of metrics that are measured together.
+
+    Attributes:
+        name: as `--suite` takes it.
+        title: what it measures, in a few words.
+        module: in `regression.suites`; its `rounds` is a `Rounds`.
+        sessions: how many pairs of processes; each pair starts afresh.
+        rounds: how many rounds each process measures.
+        by_choice: measured only with `--full` or by name.
+        seconds: about how long it takes for both sides, with the demo voice on two cores.
+    """
+
+    name: str
+    title: str
+    module: str
+    sessions: int
+    rounds: int
+    seconds: float
+    by_choice: bool = False
