@@ -226,6 +226,16 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("voice", help="a voice directory")
+    _add_what(parser)
+    _add_texts(parser)
+    _add_choice(parser)
+    _add_recipe(parser)
+    _add_effort(parser)
+    _add_output(parser)
+    return parser
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=[Precision.FP16.value, Precision.INT8.value],
@@ -238,10 +248,16 @@ def _parser() -> argparse.ArgumentParser:
         choices=[placement.value for placement in Placement],
         help="what int8 graphs are for; may be repeated; default: all",
     )
+
+
+def _add_texts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--texts", metavar="FILE", help="calibration texts, one sentence a line")
     parser.add_argument(
         "--symbols", action="store_true", help="the texts are symbol lines, not Mandarin"
     )
+
+
+def _add_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget",
         default="close",
@@ -260,15 +276,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PART[=TREATMENT]",
         help="keep a stage or stage/group in int8 even if slower or worse; may be repeated",
     )
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", metavar="FILE", help="follow a recipe instead of a search")
     parser.add_argument("--adopt", action="store_true", help="take a recipe of another voice")
     parser.add_argument("--explain", action="store_true", help="print the last report's reasons")
+
+
+def _add_effort(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sentences", type=_count, default=200, help="recorded (default: 200)")
     parser.add_argument("--judge", type=_count, default=8, help="judged by (default: 8)")
     parser.add_argument("--threads", type=_count, default=2, help="default: 2")
     parser.add_argument(
         "--seconds", type=float, default=None, help="try nothing more after so many"
     )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--examples",
         type=_number,
@@ -282,7 +307,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    return parser
 
 
 def _number(text: str) -> int:
