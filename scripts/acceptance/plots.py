@@ -11,7 +11,7 @@ from html import escape
 
 from .results import Plot
 
-__all__ = ["svg_from_plot"]
+__all__ = ["svg_from_plot", "ticked_range", "ticks"]
 
 _WIDTH, _HEIGHT = 760, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 190, 52, 44
@@ -25,8 +25,8 @@ def svg_from_plot(plot: Plot) -> str:
     """The plot as an SVG document; points that are no finite numbers are left out."""
     lines = {name: _finite(points) for name, points in plot.lines.items()}
     points = [point for line in lines.values() for point in line]
-    across = _range([x for x, _ in points])
-    up = _range([y for _, y in points])
+    across = ticked_range([x for x, _ in points])
+    up = ticked_range([y for _, y in points])
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="11">',
@@ -45,7 +45,7 @@ def _finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
+def ticked_range(values: Sequence[float]) -> tuple[float, float]:
     """Least and largest, widened to whole ticks."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     if high - low < 1e-12:
@@ -62,7 +62,8 @@ def _tick(span: tuple[float, float]) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
 
 
-def _ticks(span: tuple[float, float]) -> list[float]:
+def ticks(span: tuple[float, float]) -> list[float]:
+    """The places of the ticks of a range that `ticked_range` gave."""
     tick = _tick(span)
     return [tick * n for n in range(round(span[0] / tick), round(span[1] / tick) + 1)]
 
@@ -76,14 +77,14 @@ def _up(y: float, span: tuple[float, float]) -> float:
 
 
 def _grid(across: tuple[float, float], up: tuple[float, float]) -> Iterator[str]:
-    for y in _ticks(up):
+    for y in ticks(up):
         height = _up(y, up)
         yield (
             f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height:.1f}" y2="{height:.1f}" '
             'stroke="#dddddd"/>'
         )
         yield _text(_LEFT - 6, height + 4, f"{y:.6g}", anchor="end")
-    for x in _ticks(across):
+    for x in ticks(across):
         yield _text(_across(x, across), _HEIGHT - _BOTTOM + 16, f"{x:.6g}", anchor="middle")
 
 
