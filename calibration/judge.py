@@ -9,8 +9,7 @@ May import onnx and the runtime; no torch, no exporter.
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -21,103 +20,47 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sambert_trt.engines.errors import InputError, OutputError, VoiceError
-from sambert_trt.engines.graphs import Placement, Precision, Stage
-from sambert_trt.engines.manifest import StageRecord, VoiceManifest
-from sambert_trt.engines.voice import checked_bytes, file_record, manifest_from_directory
-from sambert_trt.runtime.backend import Backend, Session
+from sambert_trt.engines.errors import InputError, VoiceError
+from sambert_trt.engines.graphs import Stage
+from sambert_trt.engines.voice import manifest_from_directory
+from sambert_trt.runtime.backend import Session
 from sambert_trt.runtime.checks import checked_tables
 from sambert_trt.runtime.length import LengthPlan
-from sambert_trt.runtime.memory import MemoryReport
 from sambert_trt.runtime.onnx_backend import OnnxBackend
-from sambert_trt.runtime.stream import OFFLINE, VocoderWindow
 from sambert_trt.runtime.styles import Style
-from sambert_trt.runtime.synthesizer import Encoded, Predicted, Synthesizer
+from sambert_trt.runtime.synthesizer import Synthesizer
 from sambert_trt.runtime.text.sentence import Sentence
 
-from .assessment import Candidate, Judgement
+from .assessment import Judgement
+from .candidate_backend import CandidateBackend, Candidates
 from .damage import mel_damage, wave_damage
 from .duration_figures import duration_figures
 from .figures import Figures
 from .mel_figures import mel_figures
 from .pooling import merged, pooled, worst
+from .speech import (
+    ACOUSTIC,
+    Acoustics,
+    CandidateVoice,
+    Front,
+    Reference,
+    Wave,
+    reference_of,
+    symbol_ends,
+)
 from .wave_figures import wave_figures
 
 if TYPE_CHECKING:
     from .recogniser import Recogniser
 
-__all__ = ["CandidateBackend", "Judge", "Rendering"]
-
-Candidates = Mapping[Stage, Candidate]
-Wave = NDArray[np.float32]
+__all__ = ["Judge", "Rendering"]
 
 _LOG = logging.getLogger(__name__)
 
-_SEED = 0
 _SILENT = 1e-4
 """Of full scale: 80 dB below it."""
 _LONGER = 2.0
 """A rendering that lasts so many times longer, or shorter, has lost its durations."""
-
-_FRONT = (Stage.TEXT_ENCODER, Stage.PROSODY, Stage.DURATION_STEP)
-_DECODING = (*_FRONT, Stage.MEMORY_KV, Stage.DECODER_STEP)
-_ACOUSTIC = (*_DECODING, Stage.POSTNET)
-
-
-class CandidateBackend:
-    """A backend that opens candidates in place of the voice's own graphs of their stages.
-
-    Args:
-        inner: opens the graphs.
-        candidates: by stage; other stages open as the voice names them.
-        rounded: open candidates that hold halves as a card computes them (see `rounded_graph`).
-    """
-
-    def __init__(self, inner: Backend, candidates: Candidates, rounded: bool = False) -> None:
-        self._inner, self._candidates, self._rounded = inner, candidates, rounded
-
-    @property
-    def placement(self) -> Placement:
-        """See `Backend.placement`."""
-        return self._inner.placement
-
-    def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
-        """See `Backend.preferred`: candidates stand in for graphs in fp32."""
-        return Precision.FP32
-
-    def open(self, directory: Path, record: StageRecord) -> Session:
-        """See `Backend.open`."""
-        candidate = self._candidates.get(record.graph.stage)
-        if candidate is None:
-            return self._inner.open(directory, record)
-        if self._rounded and candidate.plan.base is Precision.FP16:
-            return self._opened_rounded(candidate)
-        return self._inner.open(candidate.directory, candidate.record)
-
-    def memory_report(self) -> MemoryReport:
-        """See `Backend.memory_report`."""
-        return self._inner.memory_report()
-
-    def close(self) -> None:
-        """See `Backend.close`: whoever made the inner backend closes it."""
-
-    def _opened_rounded(self, candidate: Candidate) -> Session:
-        import onnx
-
-        from .emulate import rounded_graph
-
-        model = onnx.load_from_string(checked_bytes(candidate.directory, candidate.record.file))
-        content, name = rounded_graph(model).SerializeToString(), "rounded.onnx"
-        try:
-            with tempfile.TemporaryDirectory(prefix="sambert-judge-") as folder:
-                (Path(folder) / name).write_bytes(content)
-                record = replace(candidate.record, file=file_record(Path(folder), name))
-                return self._inner.open(Path(folder), record)
-        except OSError as error:
-            raise OutputError(
-                f"a rounded graph could not be written to {tempfile.gettempdir()}: "
-                f"{error.strerror or error}; make room, or name another place in TMPDIR"
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -136,37 +79,6 @@ class Rendering:
     candidate: Wave
     reference_mel: NDArray[np.float32]
     candidate_mel: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Front:
-    """What comes before the decoder, and the lengths that follow from it."""
-
-    encoded: Encoded
-    predicted: Predicted
-    plan: LengthPlan
-
-
-@dataclass(frozen=True)
-class _Acoustics:
-    """What comes before the vocoder: frames [L * r, C], mel [F, mel channels], windows."""
-
-    decoded: NDArray[np.float32]
-    mel: NDArray[np.float32]
-    windows: tuple[VocoderWindow, ...]
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """A sentence as fp32 speaks it."""
-
-    number: int
-    sentence: Sentence
-    style: Style
-    front: _Front
-    acoustics: _Acoustics
-    wave: Wave
-    misheard: float = 0.0
 
 
 class Judge:
@@ -250,7 +162,7 @@ class Judge:
             BackendError, VoiceError: a candidate cannot be opened or run.
             GraphError, OutputError: it cannot be rounded, or there is no room for its rounded form.
         """
-        return self._judged(candidates, _ACOUSTIC, self._mel_figures, first)
+        return self._judged(candidates, ACOUSTIC, self._mel_figures, first)
 
     def wave(self, candidates: Candidates, *, first: int | None = None) -> Judgement:
         """Judges a vocoder on the mel of fp32, as `mel`; other candidates are left out."""
@@ -285,13 +197,13 @@ class Judge:
             acoustics.mel,
         )
 
-    def _spoken(self) -> tuple[_Reference, ...]:
+    def _spoken(self) -> tuple[Reference, ...]:
         synthesizer = Synthesizer(self._manifest, self._sessions, self._tables)
 
-        def speak(number: int) -> _Reference:
+        def speak(number: int) -> Reference:
             sentence, style = self._sentences[number], self._styles[number % len(self._styles)]
             try:
-                reference = _reference(synthesizer, sentence, style, number)
+                reference = reference_of(synthesizer, sentence, style, number)
             except InputError as error:
                 raise InputError(f"{sentence.text!r} cannot be judged by: {error}") from error
             if not np.isfinite(reference.wave).all():
@@ -311,7 +223,7 @@ class Judge:
     @contextmanager
     def _candidate(
         self, candidates: Candidates, stages: Sequence[Stage]
-    ) -> Iterator[_CandidateVoice]:
+    ) -> Iterator[CandidateVoice]:
         """The voice with the candidates of some stages; those that are fp32's own are shared."""
         records = self._manifest.stages
         changed = {
@@ -326,19 +238,19 @@ class Judge:
                 session = backend.open(self._directory, records[stage])
                 sessions[stage] = stack.enter_context(closing(session))
             synthesizer = Synthesizer(self._manifest, sessions, self._tables)
-            yield _CandidateVoice(synthesizer, frozenset(changed))
+            yield CandidateVoice(synthesizer, frozenset(changed))
 
     def _judged(
         self,
         candidates: Candidates,
         stages: Sequence[Stage],
-        compare: Callable[[_CandidateVoice, _Reference], Figures],
+        compare: Callable[[CandidateVoice, Reference], Figures],
         first: int | None,
     ) -> Judgement:
         references = self._references[:first]
         with self._candidate(candidates, stages) as candidate:
 
-            def judged(reference: _Reference) -> Figures:
+            def judged(reference: Reference) -> Figures:
                 try:
                     return compare(candidate, reference)
                 except InputError as error:
@@ -350,7 +262,7 @@ class Judge:
         return Judgement(pooled(found, counts), worst(found, texts), found)
 
     def _each(
-        self, judged: Callable[[_Reference], Figures], references: Sequence[_Reference]
+        self, judged: Callable[[Reference], Figures], references: Sequence[Reference]
     ) -> tuple[Figures, ...]:
         """Figures in the order of sentences; the longest are begun with, so that all end soon."""
         longest = sorted(references, key=lambda reference: -len(reference.wave))
@@ -358,7 +270,7 @@ class Judge:
         wait(found.values())
         return tuple(found[reference.number].result() for reference in references)
 
-    def _mel_figures(self, candidate: _CandidateVoice, reference: _Reference) -> Figures:
+    def _mel_figures(self, candidate: CandidateVoice, reference: Reference) -> Figures:
         front = candidate.front(reference)
         durations = _duration_figures(reference.front, front)
         plan = candidate.forced(front, reference)
@@ -368,11 +280,11 @@ class Judge:
         mel = mel_figures(reference.acoustics.mel, acoustics.mel, self._scale)
         return merged(mel, durations)
 
-    def _wave_figures(self, candidate: _CandidateVoice, reference: _Reference) -> Figures:
+    def _wave_figures(self, candidate: CandidateVoice, reference: Reference) -> Figures:
         _, wave = candidate.spoken(reference, reference.front.plan)
         return wave_figures(reference.wave, wave, self._manifest.sample_rate)
 
-    def _whole_figures(self, candidate: _CandidateVoice, reference: _Reference) -> Figures:
+    def _whole_figures(self, candidate: CandidateVoice, reference: Reference) -> Figures:
         front = candidate.front(reference)
         found = [_duration_figures(reference.front, front)]
         plan, spoken = candidate.forced(front, reference), None
@@ -388,7 +300,7 @@ class Judge:
             found.append(self._heard(reference, spoken[1]))
         return merged(*found)
 
-    def _heard(self, reference: _Reference, wave: Wave) -> Figures:
+    def _heard(self, reference: Reference, wave: Wave) -> Figures:
         """What is heard wrongly beyond what is of fp32 already."""
         if self._recogniser is None:
             return Figures()
@@ -402,7 +314,7 @@ class Judge:
             return 0.0
         return self._recogniser.errors(wave, self._manifest.sample_rate, sentence.text)
 
-    def _damage(self, reference: _Reference, acoustics: _Acoustics, wave: Wave) -> Figures:
+    def _damage(self, reference: Reference, acoustics: Acoustics, wave: Wave) -> Figures:
         """What is broken in a rendering of other durations, as far as both last."""
         frames = min(len(acoustics.mel), len(reference.acoustics.mel))
         count = min(len(wave), len(reference.wave))
@@ -411,112 +323,15 @@ class Judge:
         return Figures(broken=mel or wave_damage(reference.wave[:count], wave[:count], rate))
 
 
-@dataclass(frozen=True)
-class _CandidateVoice:
-    """The voice with some of its stages changed."""
-
-    synthesizer: Synthesizer
-    changed: frozenset[Stage]
-
-    def front(self, reference: _Reference) -> _Front:
-        """The sentence up to its lengths; fp32's own where nothing there has changed."""
-        if self.changed.isdisjoint(_FRONT):
-            return reference.front
-        encoded, style = reference.front.encoded, reference.style
-        if Stage.TEXT_ENCODER in self.changed:
-            prepared = self.synthesizer.prepare(reference.sentence, style)
-            encoded = self.synthesizer.encode(prepared)
-        predicted = self.synthesizer.predict(encoded, style)
-        plan = self.synthesizer.regulate(encoded, predicted, style)
-        return _Front(encoded, predicted, plan)
-
-    def forced(self, front: _Front, reference: _Reference) -> LengthPlan | None:
-        """The lengths with fp32's durations: front's own plan where they agree.
-
-        None where filled pauses stand elsewhere than in fp32.
-        """
-        wanted, plan = reference.front, front.plan
-        if not np.array_equal(_symbol_ends(front.encoded), _symbol_ends(wanted.encoded)):
-            return None
-        same = np.array_equal(plan.durations, wanted.plan.durations)
-        if same and plan.band == wanted.plan.band:
-            return plan
-        predicted = replace(front.predicted, log_durations=wanted.predicted.log_durations)
-        return self.synthesizer.regulate(front.encoded, predicted, reference.style)
-
-    def acoustics(self, reference: _Reference, plan: LengthPlan) -> _Acoustics:
-        """Everything before the vocoder; fp32's own as far as nothing there has changed."""
-        same = plan is reference.front.plan
-        if same and self.changed.isdisjoint(_ACOUSTIC):
-            return reference.acoustics
-        decoded = None
-        if same and self.changed.isdisjoint(_DECODING):
-            decoded = reference.acoustics.decoded
-        return _acoustics(self.synthesizer, plan, reference.number, decoded)
-
-    def spoken(self, reference: _Reference, plan: LengthPlan) -> tuple[_Acoustics, Wave]:
-        """The sentence with given lengths."""
-        acoustics = self.acoustics(reference, plan)
-        if acoustics is reference.acoustics and Stage.VOCODER not in self.changed:
-            return acoustics, reference.wave
-        return acoustics, _vocoded(self.synthesizer, acoustics.windows)
-
-
-def _reference(
-    synthesizer: Synthesizer, sentence: Sentence, style: Style, number: int
-) -> _Reference:
-    encoded = synthesizer.encode(synthesizer.prepare(sentence, style))
-    predicted = synthesizer.predict(encoded, style)
-    plan = synthesizer.regulate(encoded, predicted, style)
-    if not plan.frames:
-        raise InputError("all durations are 0, nothing is to be heard; leave it out")
-    acoustics = _acoustics(synthesizer, plan, number)
-    wave = _vocoded(synthesizer, acoustics.windows)
-    front = _Front(encoded, predicted, plan)
-    return _Reference(number, sentence, style, front, acoustics, wave)
-
-
-def _acoustics(
-    synthesizer: Synthesizer,
-    plan: LengthPlan,
-    number: int,
-    decoded: NDArray[np.float32] | None = None,
-) -> _Acoustics:
-    """Decoder and postnet; the decoder's frames may be known already."""
-    with closing(synthesizer.begin(plan, (_SEED, number))) as stream:
-        if decoded is not None:
-            stream.decoded, stream.decoded_steps = decoded, plan.steps
-        windows = tuple(stream.windows(OFFLINE))
-        mel = stream.postnet[:, : windows[0].mel.shape[1]]
-    return _Acoustics(stream.decoded, mel, windows)
-
-
-def _vocoded(synthesizer: Synthesizer, windows: Sequence[VocoderWindow]) -> Wave:
-    return np.concatenate([synthesizer.vocode(window) for window in windows])
-
-
-def _duration_figures(reference: _Front, candidate: _Front) -> Figures:
+def _duration_figures(reference: Front, candidate: Front) -> Figures:
     """Per symbol of the sentence, a filled pause counted to the symbol that follows it."""
     wanted, found = (
-        np.diff(np.cumsum(front.plan.durations)[_symbol_ends(front.encoded)], prepend=0)
+        np.diff(np.cumsum(front.plan.durations)[symbol_ends(front.encoded)], prepend=0)
         for front in (reference, candidate)
     )
     return replace(
         duration_figures(wanted, found), broken=_length_damage(reference.plan, candidate.plan)
     )
-
-
-def _symbol_ends(encoded: Encoded) -> NDArray[np.int64]:
-    """The row of each symbol among symbols and filled pauses."""
-    if len(encoded.text) == len(encoded.text_hid):
-        return np.arange(len(encoded.text))
-    rows, next_symbol = list[int](), iter(encoded.text_hid)
-    wanted = next(next_symbol)
-    for row, vector in enumerate(encoded.text):
-        if len(rows) < len(encoded.text_hid) and np.array_equal(vector, wanted, equal_nan=True):
-            rows.append(row)
-            wanted = next(next_symbol, wanted)
-    return np.array(rows, np.int64)
 
 
 def _length_damage(reference: LengthPlan, candidate: LengthPlan) -> str:

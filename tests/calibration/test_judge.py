@@ -15,8 +15,9 @@ import voices
 from numpy.typing import NDArray
 
 from sambert_trt.calibration.assessment import Candidate
+from sambert_trt.calibration.candidate_backend import CandidateBackend, Candidates
 from sambert_trt.calibration.figures import Figures
-from sambert_trt.calibration.judge import CandidateBackend, Judge
+from sambert_trt.calibration.judge import Judge
 from sambert_trt.calibration.recipe import StagePlan
 from sambert_trt.calibration.recogniser import Recogniser
 from sambert_trt.calibration.wave_figures import SNR_BEST
@@ -109,9 +110,6 @@ class Workbench:
         return Candidate(
             stage, plan, self._folder, StageRecord(file_record(self._folder, name), graph, 0)
         )
-
-
-Candidates = dict[Stage, Candidate]
 
 
 def offset(name: str, value: float | NDArray[np.float32], operator: str = "Add") -> Edit:
