@@ -30,9 +30,9 @@ from sambert_trt.runtime.onnx_backend import OnnxBackend
 from sambert_trt.runtime.voice import Voice, open_voice
 
 from .assessment import Candidate, Cost
-from .judge import CandidateBackend
-from .recorder import replayed
+from .candidate_backend import CandidateBackend
 from .recording import Sample
+from .replay import replayed
 
 __all__ = [
     "PLAN_TARGET",

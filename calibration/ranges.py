@@ -19,8 +19,8 @@ from sambert_trt.runtime.backend import Array
 from sambert_trt.runtime.onnx_backend import OnnxSession
 
 from .recipe import Method
-from .recorder import replayed
 from .recording import Sample
+from .replay import replayed
 
 if TYPE_CHECKING:
     from onnx import ModelProto

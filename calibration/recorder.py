@@ -16,114 +16,30 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sambert_trt.engines.errors import InputError, OutputError
-from sambert_trt.engines.graphs import AxisRange, GraphSpec, Placement, Precision, Stage
+from sambert_trt.engines.graphs import Precision, Stage
 from sambert_trt.engines.locks import locked
-from sambert_trt.engines.manifest import StageRecord, VoiceManifest
+from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
-from sambert_trt.runtime.backend import (
-    FEEDBACK,
-    RETURNED,
-    SLIDING,
-    Array,
-    Backend,
-    Session,
-    StepRun,
-    zero_state,
-)
-from sambert_trt.runtime.memory import MemoryReport
 from sambert_trt.runtime.stream import OFFLINE, STREAMING, ChunkPolicy
 from sambert_trt.runtime.styles import Style
 from sambert_trt.runtime.voice import open_voice
 
 from .recipes import voice_digest
 from .recording import CAPACITIES, Recording, RecordingSettings, Sample, resumed_recording
+from .recording_backend import MUTED, RecordingBackend
 from .reservoir import Capacity
 
-__all__ = ["MUTED", "RecordingBackend", "digest_of", "record", "replayed"]
+__all__ = ["record"]
 
 _LOG = logging.getLogger(__name__)
 
-MUTED = frozenset({Stage.VOCODER})
-"""No other stage hears it, and it costs three quarters of the time."""
-
 _LOCK, _LOCK_SECONDS = ".recording.lock", 5.0
 _MOST_THREADS = 16
-
-Sink = Callable[[Sample], None]
-
-
-def digest_of(outputs: Mapping[str, Array]) -> str:
-    """The sha256 of arrays, in the order of their names."""
-    digest = _Digest()
-    digest.update(outputs)
-    return digest.text
-
-
-def replayed(session: Session, sample: Sample) -> dict[str, Array]:
-    """Asks a stage again what it was asked when the sample was recorded.
-
-    Returns:
-        A run's outputs; of a sequence RETURNED outputs, stacked along a leading axis of steps.
-    """
-    if not sample.lengths:
-        return session.run(sample.inputs)
-    with closing(session.steps(sample.sizes)) as steps:
-        if sample.state:
-            steps.resume(sample.state, None)
-        if sample.rows is not None:
-            steps.extend(sample.rows)
-        calls = [steps.advance(inputs) for inputs in _calls(sample)]
-    return {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
-
-
-class RecordingBackend:
-    """A backend that shows a sink what its stages are given; it changes no output.
-
-    Sequences of steps are shown when they are closed. The sink is called by the threads that run
-    the stages, several at once where a voice has several; what it raises ends the speech.
-
-    Args:
-        inner: does the work.
-        sink: called with each sample; may be changed between texts.
-        muted: stages that `inner` is not asked for: they give zeros, and samples without a digest.
-
-    Attributes:
-        sentence: the number of the text that is being spoken.
-    """
-
-    def __init__(self, inner: Backend, sink: Sink, muted: frozenset[Stage] = MUTED) -> None:
-        self._inner, self.sink, self._muted = inner, sink, muted
-        self.sentence = 0
-
-    @property
-    def placement(self) -> Placement:
-        """See `Backend.placement`."""
-        return self._inner.placement
-
-    def preferred(self, directory: Path, manifest: VoiceManifest) -> Precision:
-        """See `Backend.preferred`."""
-        return self._inner.preferred(directory, manifest)
-
-    def open(self, directory: Path, record: StageRecord) -> Session:
-        """See `Backend.open`."""
-        if record.graph.stage in self._muted:
-            return _RecordingSession(self, _MutedSession(record.graph), muted=True)
-        return _RecordingSession(self, self._inner.open(directory, record))
-
-    def memory_report(self) -> MemoryReport:
-        """See `Backend.memory_report`."""
-        return self._inner.memory_report()
-
-    def close(self) -> None:
-        """See `Backend.close`."""
-        self._inner.close()
 
 
 def record(
@@ -322,218 +238,3 @@ def _voice_digest(manifest: VoiceManifest) -> str:
 
 def _ignored(sample: Sample) -> None:
     """The sink between texts."""
-
-
-class _RecordingSession:
-    """A session that shows its backend's sink what it is given."""
-
-    def __init__(self, backend: RecordingBackend, inner: Session, *, muted: bool = False) -> None:
-        self._backend, self._inner, self.muted = backend, inner, muted
-
-    @property
-    def graph(self) -> GraphSpec:
-        """See `Session.graph`."""
-        return self._inner.graph
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Session.run`."""
-        given = _copied(inputs)
-        outputs = self._inner.run(inputs)
-        self.show(inputs=given, digest="" if self.muted else digest_of(outputs))
-        return outputs
-
-    def steps(self, sizes: Mapping[str, int]) -> StepRun:
-        """See `Session.steps`."""
-        return _RecordingSteps(self, self._inner.steps(sizes), sizes)
-
-    def close(self) -> None:
-        """See `Session.close`."""
-        self._inner.close()
-
-    def show(self, **facts: Any) -> None:  # noqa: ANN401
-        """Shows a sample."""
-        backend = self._backend
-        backend.sink(Sample(stage=self.graph.stage, sentence=backend.sentence, **facts))
-
-
-class _RecordingSteps:
-    """A sequence that is shown when it is closed, or call by call where shapes differ."""
-
-    def __init__(
-        self, session: _RecordingSession, inner: StepRun, sizes: Mapping[str, int]
-    ) -> None:
-        self._session, self._inner, self._sizes = session, inner, dict(sizes)
-        self._ragged = _is_ragged(session.graph, sizes)
-        self._begun = False
-        self._state: dict[str, Array] = {}
-        self._calls: list[dict[str, Array]] = []
-        self._rows: list[Array] = []
-        self._digest = _Digest()
-
-    def extend(self, rows: Array) -> None:
-        """See `StepRun.extend`."""
-        self._rows.append(np.array(rows))
-        self._inner.extend(rows)
-
-    def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `StepRun.advance`."""
-        if self._ragged and self._begun:
-            self._state = _copied(self._inner.suspended()[0])
-        given = _copied(inputs)
-        outputs = self._inner.advance(inputs)
-        self._digest.update(outputs)
-        self._calls.append(given)
-        self._begun = True
-        if self._ragged:
-            self._show()
-        return outputs
-
-    def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
-        """See `StepRun.suspended`."""
-        return self._inner.suspended()
-
-    def resume(self, state: Mapping[str, Array], rows: Array | None) -> None:
-        """See `StepRun.resume`."""
-        self._state = _copied(state)
-        if rows is not None:
-            self._rows.append(np.array(rows))
-        self._inner.resume(state, rows)
-
-    def close(self) -> None:
-        """See `StepRun.close`."""
-        try:
-            if self._calls:
-                self._show()
-        finally:
-            self._inner.close()
-
-    def _show(self) -> None:
-        calls, digest = self._calls, self._digest
-        self._calls, self._digest = [], _Digest()
-        self._session.show(
-            inputs={name: np.concatenate([call[name] for call in calls]) for name in calls[0]},
-            sizes=self._sizes,
-            rows=np.concatenate(self._rows) if self._rows else None,
-            lengths=tuple(_count(call) for call in calls),
-            digest="" if self._session.muted else digest.text,
-            state=self._state,
-        )
-
-
-class _MutedSession:
-    """Zeros in the shape of a graph's outputs."""
-
-    def __init__(self, graph: GraphSpec) -> None:
-        self.graph = graph
-
-    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Session.run`."""
-        shapes = {name: array.shape for name, array in inputs.items()}
-        names = [tensor.name for tensor in self.graph.outputs]
-        return _zeros(self.graph, names, _sizes(self.graph, shapes))
-
-    def steps(self, sizes: Mapping[str, int]) -> StepRun:
-        """See `Session.steps`."""
-        return _MutedSteps(self.graph, sizes)
-
-    def close(self) -> None:
-        """See `Session.close`."""
-
-
-class _MutedSteps:
-    """As many zeros as steps."""
-
-    def __init__(self, graph: GraphSpec, sizes: Mapping[str, int]) -> None:
-        self._graph, self._given = graph, dict(sizes)
-
-    def extend(self, rows: Array) -> None:
-        """See `StepRun.extend`."""
-
-    def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """See `StepRun.advance`."""
-        shapes = {name: array.shape[1:] for name, array in inputs.items()}
-        sizes = {**self._given, **_sizes(self._graph, shapes)}
-        step = _zeros(self._graph, RETURNED[self._graph.stage], sizes)
-        return {name: np.stack([array] * _count(inputs)) for name, array in step.items()}
-
-    def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
-        """See `StepRun.suspended`."""
-        return zero_state(self._graph, self._given), None
-
-    def resume(self, state: Mapping[str, Array], rows: Array | None) -> None:
-        """See `StepRun.resume`."""
-
-    def close(self) -> None:
-        """See `StepRun.close`."""
-
-
-class _Digest:
-    """The sha256 of arrays by name, each of which may come in pieces."""
-
-    def __init__(self) -> None:
-        self._hashes: dict[str, hashlib._Hash] = {}
-
-    def update(self, arrays: Mapping[str, Array]) -> None:
-        """Adds a piece of each."""
-        for name, array in arrays.items():
-            hashed = self._hashes.setdefault(name, hashlib.sha256())
-            hashed.update(np.ascontiguousarray(array).data)
-
-    @property
-    def text(self) -> str:
-        """The digest in hexadecimal."""
-        parts = [f"{name}:{hashed.hexdigest()}" for name, hashed in sorted(self._hashes.items())]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-def _calls(sample: Sample) -> Iterator[dict[str, Array]]:
-    start = 0
-    for length in sample.lengths:
-        end = start + length
-        yield {name: array[start:end] for name, array in sample.inputs.items()}
-        start = end
-
-
-def _count(inputs: Mapping[str, Array]) -> int:
-    return len(next(iter(inputs.values())))
-
-
-def _copied(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: np.array(array, order="C") for name, array in arrays.items()}
-
-
-def _is_ragged(graph: GraphSpec, sizes: Mapping[str, int]) -> bool:
-    """Whether the calls of a sequence may differ in shape: an axis that the state does not have."""
-    within = (*FEEDBACK[graph.stage], SLIDING.get(graph.stage))
-    shapes = [tensor.shape for tensor in graph.inputs if tensor.name not in within]
-    names = [_axis(entry, 0)[0] for shape in shapes for entry in shape if isinstance(entry, str)]
-    return not set(names) <= set(sizes)
-
-
-def _sizes(graph: GraphSpec, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """The dynamic axes that the inputs' shapes tell."""
-    return dict(
-        _axis(entry, size)
-        for name, shape in shapes.items()
-        for entry, size in zip(graph.input(name).shape, shape, strict=True)
-        if isinstance(entry, str)
-    )
-
-
-def _axis(entry: str, size: int) -> tuple[str, int]:
-    """The axis of a shape's entry, and its size: `frames+160` of 256 tells 96 `frames`."""
-    for mark in "*+":
-        name, found, number = entry.partition(mark)
-        if found:
-            return name, size // int(number) if mark == "*" else size - int(number)
-    return entry, size
-
-
-def _zeros(graph: GraphSpec, names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, Array]:
-    axes = {name: AxisRange(size, size, size) for name, size in sizes.items()}
-    sized = replace(graph, axes={**graph.axes, **axes})
-    return {
-        tensor.name: np.zeros([sized.extent(entry).least for entry in tensor.shape], tensor.dtype)
-        for tensor in graph.outputs
-        if tensor.name in names
-    }

@@ -249,7 +249,7 @@ class VoiceBench:
         """Seconds of a few recorded runs or sequences, times how many a sentence has."""
         from sambert_trt.runtime.onnx_backend import OnnxBackend
 
-        from .recorder import replayed
+        from .replay import replayed
 
         self._await()
         stage = plain.stage

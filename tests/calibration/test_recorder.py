@@ -23,8 +23,10 @@ from sambert_trt.runtime.voice import open_voice
 pytest.importorskip("onnxruntime")
 
 from sambert_trt.calibration import recorder
-from sambert_trt.calibration.recorder import RecordingBackend, digest_of, record, replayed
+from sambert_trt.calibration.recorder import record
 from sambert_trt.calibration.recording import Recording, Sample, Take, recording_from_folder
+from sambert_trt.calibration.recording_backend import RecordingBackend
+from sambert_trt.calibration.replay import digest_of, replayed
 from sambert_trt.runtime.onnx_backend import OnnxBackend
 
 pytestmark = pytest.mark.export

@@ -26,8 +26,9 @@ from onnx import numpy_helper
 from sambert_trt.calibration import half, int8, ranges
 from sambert_trt.calibration.assessment import Candidate
 from sambert_trt.calibration.recipe import Method, StagePlan, Treatment
-from sambert_trt.calibration.recorder import record, replayed
+from sambert_trt.calibration.recorder import record
 from sambert_trt.calibration.recording import Recording, Sample
+from sambert_trt.calibration.replay import replayed
 from sambert_trt.calibration.variants import write_variants
 from sambert_trt.calibration.workshop import Workshop, candidate_path, graph_recipe
 from sambert_trt.runtime.onnx_backend import OnnxBackend
