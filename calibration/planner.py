@@ -18,6 +18,7 @@ from sambert_trt.engines.graphs import Placement, Precision, Stage
 from .assessment import Candidate, Cost, Goal, Judgement, Outcome
 from .bench import Bench, Depth, Progress, WholeCost, depth_of, is_plain
 from .figures import Limits
+from .phases import Steps
 from .recipe import Group, Recipe, StagePlan, Treatment
 from .savings import FAILURES, Task, singles
 from .search import Mix, Pick, frontier, largest_admitted
@@ -125,26 +126,6 @@ def _without_group(picks: Iterable[Pick], pick: Pick) -> tuple[Pick, ...]:
     return tuple(p for p in picks if (p.stage, p.group) != (pick.stage, pick.group))
 
 
-class _Steps:
-    """Progress that never goes back, over a number of steps that becomes known on the way."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._done, self._expected, self._shown = progress, 0, 1, 0.0
-
-    def remain(self, steps: int) -> None:
-        """How many there probably are from now on."""
-        self._expected = self._done + steps
-
-    def __call__(self, what: str) -> None:
-        self._expected = max(self._expected, self._done + 2)
-        self._shown = max(self._shown, self._done / self._expected)
-        self._progress(what, self._shown)
-        self._done += 1
-
-    def end(self) -> None:
-        self._progress("done", 1.0)
-
-
 @dataclass
 class _State:
     """A search under way.
@@ -188,7 +169,7 @@ class _Planner:
         clock: Callable[[], float],
     ) -> None:
         self._bench, self._placement, self._goal, self._limits = bench, placement, goal, limits
-        self._steps, self._notebook, self._late = _Steps(progress), Notebook(), False
+        self._steps, self._notebook, self._late = Steps(progress), Notebook(), False
         self._reasons = dict[Stage, str]()
         started = clock()
 

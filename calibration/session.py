@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -26,7 +25,7 @@ from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
 
 from .assessment import Cost, Goal, Outcome
-from .bench import Depth
+from .bench import Depth, Progress
 from .figures import Limits
 from .footprint import Footprint
 from .helpers import Helpers, Place
@@ -35,6 +34,7 @@ from .judge import Judge
 from .limits import LIMITS, unmeasured
 from .material import Material, divided_texts
 from .mel_figures import DB_PER_UNIT
+from .phases import Phases
 from .planner import Groups, kept_treatments, plan_voice
 from .recipe import Recipe, StagePlan, Treatment
 from .recipes import check_recipe, recipe_from_text, recipe_text, voice_digest
@@ -57,7 +57,7 @@ from .variants import write_variants
 from .voice_bench import VoiceBench
 from .workshop import Workshop, offered_groups
 
-__all__ = ["GOALS", "CalibrationOptions", "Progress", "calibrate", "report_of", "summary_text"]
+__all__ = ["GOALS", "CalibrationOptions", "calibrate", "report_of", "summary_text"]
 
 GOALS: Mapping[Placement, Goal] = {Placement.CPU: Goal.SPEED, Placement.TENSORRT: Goal.SIZE}
 """What is sought where nobody says: a card's speed cannot be measured without the card."""
@@ -65,9 +65,6 @@ GOALS: Mapping[Placement, Goal] = {Placement.CPU: Goal.SPEED, Placement.TENSORRT
 _REPORT, _WORK, _LOCK = "calibration", ".calibration", ".calibration.lock"
 _LOCK_SECONDS = 5.0
 _LOG = logging.getLogger(__name__)
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and which fraction of it is done."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def calibrate(
     manifest = manifest_from_directory(directory)
     with _work_folder(directory, fresh=options.fresh) as work:
         with Footprint() as footprint:
-            phases = _Phases(progress, options)
+            phases = Phases(progress, len(options.placements))
             report = _Session(directory, manifest, options, work, phases, footprint).run()
         write_report(directory / _REPORT, report)
         shutil.rmtree(work, ignore_errors=True)
@@ -163,35 +160,6 @@ def summary_text(directory: Path, report: Report) -> str:
     )
 
 
-class _Phases:
-    """The seconds that parts of a run take, and one progress over all of them."""
-
-    _SHARES: Mapping[str, float] = {
-        "checks": 0.01,
-        "texts": 0.01,
-        "recording": 0.24,
-        "half precision": 0.04,
-    }
-    _PLANNING = 0.65
-
-    def __init__(self, progress: Progress, options: CalibrationOptions) -> None:
-        self._progress, self._before = progress, 0.0
-        self._planning = self._PLANNING / len(options.placements)
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[Progress]:
-        start, share = time.perf_counter(), self._SHARES.get(name, self._planning)
-        self._progress(name, self._before)
-
-        def within(what: str, fraction: float) -> None:
-            self._progress(f"{name}: {what}", self._before + share * min(fraction, 1.0))
-
-        yield within
-        self._before = min(self._before + share, 1.0)
-        self.seconds[name] = time.perf_counter() - start
-
-
 class _Session:
     """One calibration of one voice."""
 
@@ -201,7 +169,7 @@ class _Session:
         manifest: VoiceManifest,
         options: CalibrationOptions,
         work: Path,
-        phases: _Phases,
+        phases: Phases,
         footprint: Footprint,
     ) -> None:
         self._directory, self._manifest, self._options = directory, manifest, options
