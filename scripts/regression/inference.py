@@ -1,0 +1,230 @@
+"""How much a metric changed, and how sure that is: warm-up, estimate, interval, rank test.
+
+The estimate of a session (a pair of processes) is the trimmed mean over its rounds of
+log(candidate / base), or of candidate - base; the estimate of all is the mean over the sessions:
+sessions, not rounds, are what is independent (Kalibera & Jones 2013). SciPy is imported inside.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError
+
+from .catalogue import Scale
+from .record import Samples
+
+__all__ = [
+    "CONFIDENCE",
+    "TRIMMED",
+    "Change",
+    "change_from_samples",
+    "middle",
+    "trimmed_mean",
+    "warm_up",
+]
+
+CONFIDENCE = 0.95
+TRIMMED = 0.2
+"""Share of a session's rounds that is left out at either end: a round in which the machine did
+something else is among them. Of fewer than five rounds, none."""
+
+RESAMPLES = 2000
+SESSION_SCATTER = 0.02
+"""What the log-ratio of two processes scatters by from pair to pair when nothing differs: where
+memory came to lie, which core it was. Few sessions cannot tell it by themselves."""
+SESSION_WEIGHT = 4
+"""How many further sessions' worth that prior knowledge counts."""
+
+_FEW = 5
+_SEED = 6
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the candidate is beside the base.
+
+    Attributes:
+        estimate: candidate / base, or candidate - base, as the metric's scale has it.
+        low, high: its 95 % interval; 0 or -inf and inf where nothing bounds it.
+        p: two-sided, that the values of both sides are of one distribution (Mann-Whitney).
+        least_p: the smallest p that so few values can give.
+        sessions: independent pairs of processes.
+        rounds: pairs of values used.
+        dropped: pairs of values at the start of sessions left out as warm-up.
+        note: what a reader should know of the method here; "" nothing.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+    least_p: float
+    sessions: int
+    rounds: int
+    dropped: int
+    note: str = ""
+
+
+def change_from_samples(base: Samples, candidate: Samples, scale: Scale) -> Change:
+    """The change between two sides that were measured in turn.
+
+    The interval is the wider of two at either end: a two-level bootstrap (sessions, and rounds in
+    them; Kalibera & Jones 2013, section 9), and Student's t on the sessions' estimates. Where
+    sessions have five rounds and more, and the scale is a ratio, the variance of the latter is
+    moderated by what is known of processes (Smyth 2004, equation 5: (d0 s0^2 + d s^2)/(d0 + d)
+    with d0 + d degrees of freedom).
+
+    Raises:
+        InputError: the sides do not hold the same rounds, or no ratio can be made of a value.
+    """
+    pairs = [
+        _pair(of_base, of_candidate, scale) for of_base, of_candidate in _matching(base, candidate)
+    ]
+    starts = [warm_up(np.add(*pair)) for pair in pairs]
+    kept = [(one[start:], two[start:]) for (one, two), start in zip(pairs, starts, strict=True)]
+    effects = [two - one for one, two in kept]
+    middle_, low, high = _estimate(effects, scale)
+    p, least = _mann_whitney(*(np.concatenate(side) for side in zip(*kept, strict=True)))
+    numbers = (middle_, low, high)
+    if scale is Scale.RATIO:
+        numbers = (_exp(middle_), _exp(low), _exp(high))
+    return Change(
+        *numbers, p, least, len(effects), sum(map(len, effects)), sum(starts), _note(effects)
+    )
+
+
+def warm_up(values: Sequence[float] | Array) -> int:
+    """How many leading values are warm-up, at most half of them; 0 of fewer than four.
+
+    The marginal standard error rule (White 1997, "An effective truncation heuristic for bias
+    reduction in simulation output"): the d for which the sum of squares of the values after d
+    around their mean, over the square of their number, is smallest.
+    """
+    series = np.asarray(values, np.float64)
+    if len(series) < 4:
+        return 0
+    scores = [
+        float(series[start:].var()) / (len(series) - start) for start in range(len(series) // 2 + 1)
+    ]
+    return int(np.argmin(scores))
+
+
+def trimmed_mean(values: Array) -> Array:
+    """The mean over the last axis without the lowest and the highest fifth (`TRIMMED`)."""
+    count = values.shape[-1]
+    cut = int(TRIMMED * count)
+    found: Array = np.sort(values, axis=-1)[..., cut : count - cut].mean(axis=-1)
+    return found
+
+
+def middle(samples: Samples, scale: Scale) -> float:
+    """The typical value of one side, after the same trimming and with the same kind of mean."""
+    if scale is Scale.RATIO and min(samples.all) > 0:
+        logs = [float(trimmed_mean(np.log(values))) for values in _arrays(samples)]
+        return math.exp(math.fsum(logs) / len(logs))
+    means = [float(trimmed_mean(values)) for values in _arrays(samples)]
+    return math.fsum(means) / len(means)
+
+
+def _arrays(samples: Samples) -> list[Array]:
+    return [np.asarray(session, np.float64) for session in samples.sessions if session]
+
+
+def _matching(base: Samples, candidate: Samples) -> list[tuple[Array, Array]]:
+    counts = [[len(session) for session in side.sessions] for side in (base, candidate)]
+    if counts[0] != counts[1] or not sum(counts[0]):
+        raise InputError(
+            f"the sides do not hold the same rounds: {counts[0]} and {counts[1]} values by "
+            "session; measure both again"
+        )
+    return list(zip(_arrays(base), _arrays(candidate), strict=True))
+
+
+def _pair(base: Array, candidate: Array, scale: Scale) -> tuple[Array, Array]:
+    for values in (base, candidate):
+        if not np.isfinite(values).all() or (scale is Scale.RATIO and values.min() <= 0):
+            wrong = next(v for v in values if not (np.isfinite(v) and v > 0))
+            raise InputError(f"{wrong:g} is no value to compare; look at how it was measured")
+    if scale is Scale.RATIO:
+        return np.log(base), np.log(candidate)
+    return base, candidate
+
+
+def _estimate(effects: list[Array], scale: Scale) -> tuple[float, float, float]:
+    """Mean over the sessions and its interval, in logarithms or in the unit."""
+    means = np.array([float(trimmed_mean(values)) for values in effects])
+    centre = float(means.mean())
+    half = _student(means, effects, scale)
+    drawn = _bootstrap(effects)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, (tail, 1 - tail))
+    return centre, min(float(low), centre - half), max(float(high), centre + half)
+
+
+def _student(means: Array, effects: list[Array], scale: Scale) -> float:
+    """Half the width of the t interval of the sessions' mean; inf where nothing bounds it."""
+    from scipy.special import stdtrit
+
+    freedom, squares = len(means) - 1, float(((means - means.mean()) ** 2).sum())
+    if scale is Scale.RATIO and min(map(len, effects)) >= _FEW:
+        inside = float(np.mean([_variance_of_mean(values) for values in effects]))
+        squares += SESSION_WEIGHT * (SESSION_SCATTER**2 + inside)
+        freedom += SESSION_WEIGHT
+    if not freedom:
+        return math.inf
+    quantile = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return quantile * math.sqrt(squares / freedom / len(means))
+
+
+def _variance_of_mean(values: Array) -> float:
+    """Of a trimmed mean: the winsorised variance over n (1 - 2 g)^2 (Tukey & McLaughlin 1963)."""
+    count = len(values)
+    cut = int(TRIMMED * count)
+    ordered = np.sort(values)
+    winsorised = np.clip(ordered, ordered[cut], ordered[count - cut - 1])
+    return float(winsorised.var(ddof=1)) / count / (1 - 2 * cut / count) ** 2
+
+
+def _bootstrap(effects: list[Array]) -> Array:
+    """Means of resampled sessions of resampled rounds; the same for the same values."""
+    chance = np.random.default_rng(_SEED)
+    sessions = len(effects)
+    drawn = np.stack([_resampled(values, sessions, chance) for values in effects])
+    chosen = chance.integers(sessions, size=(RESAMPLES, sessions))
+    found: Array = np.take_along_axis(drawn, chosen[None], axis=0)[0].mean(axis=-1)
+    return found
+
+
+def _resampled(values: Array, places: int, chance: np.random.Generator) -> Array:
+    """Trimmed means [resamples, places] of rounds drawn with replacement."""
+    drawn = chance.integers(len(values), size=(RESAMPLES, places, len(values)))
+    return trimmed_mean(values[drawn])
+
+
+def _mann_whitney(base: Array, candidate: Array) -> tuple[float, float]:
+    """Two-sided p, and the least that so many values can give: 2 / C(m + n, n), without ties."""
+    from scipy.stats import mannwhitneyu
+
+    least = min(1.0, 2 / math.comb(len(base) + len(candidate), len(base)))
+    if np.ptp(np.concatenate((base, candidate))) == 0:
+        return 1.0, least
+    return float(mannwhitneyu(base, candidate).pvalue), least
+
+
+def _note(effects: list[Array]) -> str:
+    if len(effects) == 1 and len(effects[0]) == 1:
+        return "one value a side: nothing says how sure it is"
+    if len(effects) < _FEW:
+        return f"only {len(effects)} independent processes a side"
+    return ""
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
