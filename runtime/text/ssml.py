@@ -16,11 +16,11 @@ from xml.parsers import expat
 from sambert_trt.engines.errors import InputError
 
 from .marks import Manner, Marks, without_marks
-from .ssml_tags import ATTRIBUTES, NESTED, READ_WHOLE, REQUIRED, manner_inside
+from .ssml_tags import ATTRIBUTES, NESTED, READ_WHOLE, REQUIRED, manner_inside, unknown_format
 from .ssml_text import MarkedText
 from .ssml_values import PitchScale, pause_from_attributes
 
-__all__ = ["PARAGRAPH", "is_ssml", "marked_pieces", "marked_text"]
+__all__ = ["PARAGRAPH", "is_ssml", "marked_pieces"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ P = ParamSpec("P")
 PARAGRAPH = 0.6
 """Seconds of silence after a paragraph, where sentences have the request's gap."""
 
-_LONGEST = 10_000_000
 _DEEPEST = 50
 _LONGEST_TOKEN = 16_000
 _MOST_WARNINGS = 100
@@ -37,9 +36,8 @@ _LONGEST_HELD = 2_000
 """Characters inside phoneme, say-as or sub, and in an attribute."""
 
 _BEGIN = re.compile(
-    r"[\s\ufeff]*(?:<\?xml[^<>]{0,200}\?>\s*)?(?:<!--(?:(?!-->).){0,2000}-->\s*)*"
-    r"(?:<speak[\s/>]|<!DOCTYPE\s+speak)",
-    re.DOTALL,
+    r"[\s\ufeff]*(?:<\?xml\s|(?:<!--(?:(?!-->).){0,2000}-->\s*)*(?:<speak[\s/>]|<!DOCTYPE\s))",
+    re.DOTALL | re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SILENT = frozenset(("xmlns", "version", "xml:lang", "xml:base", "xmlns:xsi", "xsi:schemaLocation"))
@@ -54,41 +52,12 @@ _ADVICE = {
 
 
 def is_ssml(text: str) -> bool:
-    """Whether a text begins with `<speak`, after blanks, an XML declaration and comments."""
-    return _BEGIN.match(text) is not None
+    """Whether a text begins as SSML or another XML document does, after blanks and comments.
 
-
-def marked_text(
-    ssml: str,
-    marks: Marks,
-    *,
-    strict: bool = False,
-    pitch: PitchScale | None = None,
-    warn: Callable[[str], None] = logger.warning,
-) -> str:
-    """The plain text of an SSML document, its tags as marks and readings in brackets.
-
-    What tags say composes with what stands around them: rates and volumes multiply, pitch shifts
-    add up, an emotion or voice replaces the outer one; after a tag's end all is as before it.
-    Runs of white space are one blank.
-
-    Args:
-        ssml: one document, `<speak>…</speak>`.
-        marks: takes the meanings.
-        strict: unknown tags and attributes are errors.
-        pitch: the voice's, for semitones and hertz; None is a usual voice.
-        warn: told of each unknown tag and attribute once; an unknown tag's text is read.
-
-    Raises:
-        InputError: not well-formed, a document type, a value that is none or out of range, a
-            document or nesting beyond the limits; with line and column.
+    What begins with an XML declaration or a document type is never meant to be read out as it
+    stands, so that it is parsed, and refused with a reason where it is none.
     """
-    if len(ssml) > _LONGEST:
-        raise InputError(
-            f"SSML of {len(ssml)} characters in one piece: needs {_LONGEST} at most; "
-            "give it in pieces, as the lines of a file"
-        )
-    return "".join(marked_pieces([ssml], marks, strict=strict, pitch=pitch, warn=warn))
+    return _BEGIN.match(text) is not None
 
 
 def marked_pieces(
@@ -97,14 +66,25 @@ def marked_pieces(
     *,
     strict: bool = False,
     pitch: PitchScale | None = None,
-    warn: Callable[[str], None] = logger.warning,
 ) -> Iterator[str]:
-    """The same for a document that comes in pieces, as far as it has been read.
+    """The plain text of an SSML document, its tags as marks and readings in brackets.
+
+    What tags say composes with what stands around them: rates and volumes multiply, pitch shifts
+    add up, an emotion or voice replaces the outer one; after a tag's end all is as before it.
+    Runs of white space are one blank.
+
+    Args:
+        pieces: one document, `<speak>…</speak>`, read as far as its text is asked for.
+        marks: takes the meanings.
+        strict: unknown tags and attributes are errors; else each is warned of once, and an unknown
+            tag's text is read.
+        pitch: the voice's, for semitones and hertz; None is a usual voice.
 
     Raises:
-        InputError: as `marked_text`, where the fault is reached.
+        InputError: not well-formed, a document type, a value that is none or out of range, nesting
+            beyond the limit; with line and column, once the fault is reached.
     """
-    reader = _Reader(MarkedText(marks), strict, pitch or PitchScale(), warn)
+    reader = _Reader(MarkedText(marks), strict, pitch or PitchScale())
     for piece in pieces:
         yield from reader.feed(piece)
     yield from reader.end()
@@ -123,10 +103,8 @@ class _Element:
 class _Reader:
     """Feeds expat, keeps what is open, and says where a fault is."""
 
-    def __init__(
-        self, text: MarkedText, strict: bool, scale: PitchScale, warn: Callable[[str], None]
-    ) -> None:
-        self._text, self._strict, self._scale, self._warn = text, strict, scale, warn
+    def __init__(self, text: MarkedText, strict: bool, scale: PitchScale) -> None:
+        self._text, self._strict, self._scale = text, strict, scale
         self._open: list[_Element] = []
         self._held: list[str] | None = None
         self._told: set[str] = set()
@@ -189,7 +167,9 @@ class _Reader:
 
     def _start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if not self._open and tag != "speak":
-            raise InputError(f"<{_short(tag)}> stands first: needs <speak>")
+            raise InputError(
+                f"<{_short(tag)}> stands first: needs <speak>; for plain text switch SSML off"
+            )
         if len(self._open) >= _DEEPEST:
             raise InputError(f"tags stand more than {_DEEPEST} deep; close some")
         if self._held is not None and tag not in NESTED:
@@ -223,7 +203,10 @@ class _Reader:
             raise InputError(f"<{self._holder()}> holds more than {_LONGEST_HELD} characters")
 
     def _doctype(self, *_: object) -> None:
-        raise InputError("a document type (<!DOCTYPE …>) is not taken, nor are entities; remove it")
+        raise InputError(
+            "a document type (<!DOCTYPE …>) is not taken, nor are entities; remove it, or switch "
+            "SSML off for plain text"
+        )
 
     def _checked(self, tag: str, attributes: Mapping[str, str]) -> Mapping[str, str]:
         """The attributes that mean something, all of which are there and of bounded length."""
@@ -236,6 +219,8 @@ class _Reader:
                 self._unknown(f"the attribute {_short(name)} of <{tag}>", "it is passed over")
         if tag in REQUIRED and REQUIRED[tag] not in attributes:
             raise InputError(f"<{tag}> has no {REQUIRED[tag]}: give it one")
+        if (form := unknown_format(tag, attributes)) is not None:
+            self._unknown(f"the format {_short(form)} of <{tag}>", "it is passed over")
         found = {name: value for name, value in attributes.items() if name in known}
         for name, value in found.items():
             if len(value) > _LONGEST_HELD:
@@ -247,7 +232,7 @@ class _Reader:
             raise InputError(f"{what} is not known; remove it, or read without strict")
         if what not in self._told and len(self._told) < _MOST_WARNINGS:
             self._told.add(what)
-            self._warn(f"SSML, line {self._line()}: {what} is not known; {consequence}")
+            logger.warning("SSML, line %d: %s is not known; %s", self._line(), what, consequence)
 
     def _holder(self) -> str:
         return next(element.tag for element in reversed(self._open) if element.tag in READ_WHOLE)

@@ -5,6 +5,7 @@ Standard library, and the readings of say-as.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from sambert_trt.engines.errors import InputError
 from .marks import Manner
 from .normalize import read_as
 from .ranges import SHIFT, SPEED, VOLUME
+from .ssml_formats import FORMATS, read_formatted
 from .ssml_values import (
     PitchScale,
     inline_readings,
@@ -22,7 +24,9 @@ from .ssml_values import (
     volume_from_text,
 )
 
-__all__ = ["ATTRIBUTES", "NESTED", "READ_WHOLE", "REQUIRED", "manner_inside"]
+__all__ = ["ATTRIBUTES", "NESTED", "READ_WHOLE", "REQUIRED", "manner_inside", "unknown_format"]
+
+logger = logging.getLogger(__name__)
 
 _PROSODY = frozenset(("rate", "pitch", "volume"))
 _PINYIN = ("py", "pinyin", "x-pinyin")
@@ -35,7 +39,7 @@ ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "emotion": frozenset(("category", "intensity")),
     "prosody": _PROSODY,
     "phoneme": frozenset(("alphabet", "ph")),
-    "say-as": frozenset(("interpret-as", "format", "detail")),
+    "say-as": frozenset(("interpret-as", "format")),
     "sub": frozenset(("alias",)),
     "voice": frozenset(("name",)),
     "w": frozenset(),
@@ -76,6 +80,14 @@ def manner_inside(
     return outer
 
 
+def unknown_format(tag: str, attributes: Mapping[str, str]) -> str | None:
+    """The format of a say-as that nothing is known about; None where there is none."""
+    form = attributes.get("format")
+    if tag != "say-as" or form is None:
+        return None
+    return None if form.strip().lower() in FORMATS.get(_kind(attributes), ()) else form
+
+
 def _prosody(attributes: Mapping[str, str], outer: Manner, scale: PitchScale) -> Manner:
     speed, pitch, volume = outer.speed, outer.pitch, outer.volume
     if (rate := attributes.get("rate")) is not None:
@@ -109,7 +121,17 @@ def _phoneme(text: str, attributes: Mapping[str, str]) -> str:
 
 
 def _say_as(text: str, attributes: Mapping[str, str]) -> str:
-    return read_as(attributes["interpret-as"], text)
+    kind, form = _kind(attributes), attributes.get("format", "").strip().lower()
+    if form in FORMATS.get(kind, ()):
+        said = read_formatted(kind, form, text)
+        if said is not None:
+            return said
+        logger.warning("%r is no %s of the format %s; it is read as any", text[:40], kind, form)
+    return read_as(kind, text)
+
+
+def _kind(attributes: Mapping[str, str]) -> str:
+    return attributes["interpret-as"].strip().lower()
 
 
 def _alias(_: str, attributes: Mapping[str, str]) -> str:

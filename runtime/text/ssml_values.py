@@ -11,6 +11,7 @@ from sambert_trt.engines.manifest import F0Rule
 
 from .marks import Pause
 from .phones import clean_pinyin, phones_from_syllable
+from .ranges import INTENSITY
 from .readings import is_hanzi, numbered_pinyin
 
 __all__ = [
@@ -159,11 +160,12 @@ def intensity_from_text(text: str) -> float:
     """The intensity of an emotion.
 
     Raises:
-        InputError: no number from 0.01 to 2.
+        InputError: no number from 0 to 2.
     """
+    least, most = INTENSITY
     match = _VALUE.fullmatch(text.strip())
-    if match is None or match[1] == "-" or match[3] or not 0.01 <= float(match[2]) <= 2:
-        raise InputError(f"intensity {_short(text)}: needs a number from 0.01 to 2")
+    if match is None or match[1] == "-" or match[3] or not least <= float(match[2]) <= most:
+        raise InputError(f"intensity {_short(text)}: needs a number from {least:g} to {most:g}")
     return float(match[2])
 
 

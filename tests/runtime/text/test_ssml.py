@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.manifest import F0Rule
 from sambert_trt.runtime.text.marks import Boundary, Manner, Mark, Marks, Pause, is_mark
-from sambert_trt.runtime.text.ssml import PARAGRAPH, is_ssml, marked_pieces, marked_text
+from sambert_trt.runtime.text.ssml import PARAGRAPH, is_ssml, marked_pieces
 from sambert_trt.runtime.text.ssml_values import PitchScale, pitch_scale_from_rule
 
 Read = list[str | Mark]
@@ -32,9 +32,14 @@ def parted(text: str, marks: Marks) -> Read:
     return found
 
 
+def marked(ssml: str, marks: Marks, *, strict: bool = False) -> str:
+    """A whole document as text with marks."""
+    return "".join(marked_pieces([ssml], marks, strict=strict))
+
+
 def read(ssml: str, *, strict: bool = True) -> Read:
     marks = Marks()
-    return parted(marked_text(ssml, marks, strict=strict), marks)
+    return parted(marked(ssml, marks, strict=strict), marks)
 
 
 def inside(ssml: str) -> Read:
@@ -43,7 +48,7 @@ def inside(ssml: str) -> Read:
 
 def refused(ssml: str, *, strict: bool = False) -> str:
     with pytest.raises(InputError) as caught:
-        marked_text(ssml, Marks(), strict=strict)
+        marked(ssml, Marks(), strict=strict)
     return str(caught.value)
 
 
@@ -56,6 +61,10 @@ def refused(ssml: str, *, strict: bool = False) -> str:
         '<?xml version="1.0" encoding="utf-8"?>\n<speak>',
         "<!-- note --> <speak>",
         "<!DOCTYPE speak []><speak>",
+        "<!DOCTYPE html><html>",
+        "<!-- note --><!doctype html>",
+        '<?xml version="1.0"?><rss/>',
+        "<Speak>",
     ],
 )
 def test_what_is_ssml(text: str) -> None:
@@ -159,7 +168,8 @@ def test_semitones_follow_the_voice() -> None:
     def shift(rule: F0Rule | None) -> float:
         marks = Marks()
         ssml = '<speak><prosody pitch="+2st">一</prosody></speak>'
-        manner = parted(marked_text(ssml, marks, pitch=pitch_scale_from_rule(rule)), marks)[0]
+        pieces = marked_pieces([ssml], marks, pitch=pitch_scale_from_rule(rule))
+        manner = parted("".join(pieces), marks)[0]
         assert isinstance(manner, Manner)
         return manner.pitch
 
@@ -231,13 +241,87 @@ def test_say_as_reads_what_it_holds() -> None:
     )
 
 
-def test_an_unknown_tag_is_named_once_and_its_text_read() -> None:
-    told: list[str] = []
+@pytest.mark.parametrize(
+    ("kind", "form", "text", "said"),
+    [
+        ("date", "mdy", "05/06/2024", "二零二四年五月六日"),
+        ("date", "dmy", "05/06/2024", "二零二四年六月五日"),
+        ("date", "DMY", "6.5.24", "二四年五月六日"),
+        ("date", "ymd", "20240506", "二零二四年五月六日"),
+        ("date", "mdy", "05062024", "二零二四年五月六日"),
+        ("date", "md", "5/6", "五月六日"),
+        ("date", "dm", "5/6", "六月五日"),
+        ("date", "ym", "2024-05", "二零二四年五月"),
+        ("date", "my", "05/2024", "二零二四年五月"),
+        ("date", "y", "2024", "二零二四年"),
+        ("date", "m", "5", "五月"),
+        ("date", "d", "6", "六日"),
+        ("time", "hms12", "8:05pm", "下午八点零五分"),
+        ("time", "hms12", "12:30 P.M.", "中午十二点三十分"),
+        ("time", "hms12", "2:00", "两点"),
+        ("time", "hms24", "20:05:09", "二十点零五分零九秒"),
+        ("time", "hms24", "0805", "八点零五分"),
+    ],
+)
+def test_a_format_says_in_which_order_parts_stand(
+    kind: str, form: str, text: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert inside(f'<say-as interpret-as="{kind}" format="{form}">{text}</say-as>') == [said]
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [("dmy", "昨天"), ("mdy", "13/01/2024"), ("ymd", "2024-05-32"), ("md", "2024-05-06")],
+)
+def test_a_date_that_is_not_of_its_format_is_read_as_any(
+    form: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = f'<say-as interpret-as="date" format="{form}">{text}</say-as>'
+    assert inside(asked) == inside(f'<say-as interpret-as="date">{text}</say-as>')
+    assert caplog.messages == [f"{text!r} is no date of the format {form}; it is read as any"]
+
+
+@pytest.mark.parametrize(
+    ("form", "text"), [("hms12", "13:00"), ("hms24", "25:00"), ("hms24", "8pm")]
+)
+def test_a_time_that_is_not_of_its_format_is_told(
+    form: str, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside(f'<say-as interpret-as="time" format="{form}">{text}</say-as>')
+    assert caplog.messages == [f"{text!r} is no time of the format {form}; it is read as any"]
+
+
+@pytest.mark.parametrize(("kind", "form"), [("date", "yyyy"), ("digits", "ymd"), ("time", "ymd")])
+def test_an_unknown_format_is_told_or_refused(
+    kind: str, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ssml = f'<speak><say-as interpret-as="{kind}" format="{form}">20240506</say-as></speak>'
+    assert read(ssml, strict=False) == inside(f'<say-as interpret-as="{kind}">20240506</say-as>')
+    told = f"the format {form} of <say-as> is not known"
+    assert caplog.messages == [f"SSML, line 1: {told}; it is passed over"]
+    assert told in refused(ssml, strict=True)
+
+
+def test_what_is_another_document_is_refused_with_what_to_do() -> None:
+    assert "(<!DOCTYPE …>) is not taken" in refused("<!DOCTYPE html><html>你</html>")
+    assert "<rss> stands first: needs <speak>; for plain text" in refused(
+        '<?xml version="1.0"?><rss/>'
+    )
+    assert "<Speak> stands first: needs <speak>" in refused("<Speak>你</Speak>")
+
+
+def test_an_intensity_of_nothing_is_one() -> None:
+    found = inside('<emotion category="sad" intensity="0">一</emotion>')
+    assert found == [Manner(emotion="sad", intensity=0.0), "一"]
+
+
+def test_an_unknown_tag_is_named_once_and_its_text_read(caplog: pytest.LogCaptureFixture) -> None:
     ssml = '<speak>\n<foo a="1">一</foo><foo>二</foo><s x="1">三</s><bar/></speak>'
     marks = Marks()
-    text = marked_text(ssml, marks, warn=told.append)
+    text = marked(ssml, marks)
     assert parted(text, marks) == ["一二", Boundary(), "三"]
-    assert told == [
+    assert caplog.messages == [
         "SSML, line 2: the tag <foo> is not known; its text is read",
         "SSML, line 2: the attribute x of <s> is not known; it is passed over",
         "SSML, line 2: the tag <bar> is not known; its text is read",
@@ -262,7 +346,7 @@ BAD = [
     ("<speak><emotion category=' '>一</emotion></speak>", "category is empty: needs a name"),
     (
         "<speak><emotion category='sad' intensity='3'>一</emotion></speak>",
-        "line 1, column 8: intensity '3': needs a number from 0.01 to 2",
+        "line 1, column 8: intensity '3': needs a number from 0 to 2",
     ),
     ("<speak><emotion category='sad' intensity='nan'/></speak>", "intensity 'nan': needs"),
     (
@@ -325,7 +409,7 @@ def test_document_types_are_refused_before_anything_is_declared(declared: str) -
 
 
 def test_too_long_a_document() -> None:
-    assert "needs 10000000 at most" in refused("<speak>" + "一" * 10_000_000 + "</speak>")
+    assert "<b> of line 1 is open" in refused("<speak>" + "<b>一</b>" * 100_000 + "<b>")
 
 
 def test_signs_that_are_none() -> None:
@@ -426,7 +510,7 @@ def test_any_text_is_read_or_refused(pieces: list[str], strict: bool) -> None:
     for ssml in ("".join(pieces), "<speak>" + "".join(pieces) + "</speak>"):
         marks, error = Marks(), ""
         try:
-            text = marked_text(ssml, marks, strict=strict, warn=lambda _: None)
+            text = marked(ssml, marks, strict=strict)
         except InputError as refusal:
             text, error = "", str(refusal)
         assert error.startswith("SSML, line ") or not error
@@ -450,7 +534,7 @@ def test_pieces_are_read_as_the_whole(sizes: list[int]) -> None:
     pieces = [DOCUMENT[a:b] for a, b in zip(ends, [*ends[1:], len(DOCUMENT)], strict=True)]
     marks, whole = Marks(), Marks()
     text = "".join(marked_pieces(pieces, marks))
-    assert parted(text, marks) == parted(marked_text(DOCUMENT, whole), whole)
+    assert parted(text, marks) == parted(marked(DOCUMENT, whole), whole)
 
 
 def test_pieces_are_read_as_they_come() -> None:
