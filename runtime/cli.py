@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sambert_trt.engines.errors import DeviceLostError, InputError, SambertError
 
 from .cli_text import (
+    READING_OPTIONS,
     add_reading_options,
     add_text_command,
     content_from_options,
@@ -248,8 +249,7 @@ def _given(
     if kind == "symbols":
         if reading or options.front_end != "open":
             raise InputError(
-                "--lexicon, --without, --ssml, --strict and --front-end are about text: "
-                "symbols are spoken as they are"
+                f"{READING_OPTIONS}, and --front-end are about text: symbols are spoken as they are"
             )
         return {kind: content}
     if options.front_end == "ttsfrd":

@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from sambert_trt.engines.errors import InputError
 
 if TYPE_CHECKING:
     from sambert_trt.engines.manifest import VoiceManifest
 
+    from .text.options import ReadingKeywords
     from .text.reading import Reading
     from .text.sentence import Sentence
 
     _Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = [
+    "READING_OPTIONS",
     "add_reading_options",
     "add_text_command",
     "content_from_options",
@@ -29,6 +31,8 @@ __all__ = [
     "ttsfrd_lines",
 ]
 
+READING_OPTIONS = "--lexicon, --without, --ssml, --strict, --breaks and --english"
+"""How the open front end reads text, as sentences name it."""
 _BLOCK = 1 << 16
 _FRONT_ENDS = ("open", "ttsfrd")
 
@@ -72,7 +76,17 @@ def add_reading_options(command: argparse.ArgumentParser) -> None:
         help="the text is SSML, or is not; else what begins with <speak is",
     )
     command.add_argument(
-        "--strict", action="store_true", help="unknown tags and attributes of SSML are errors"
+        "--strict", action="store_true", help="what is unknown or not closed in marks is an error"
+    )
+    command.add_argument(
+        "--breaks",
+        choices=("phrases", "words"),
+        help="breaks between phrases too (phrases), or after words and at pause marks alone",
+    )
+    command.add_argument(
+        "--english",
+        choices=("auto", "chinese"),
+        help="Latin words with the voice's English phones (auto), or with Chinese syllables",
     )
     command.add_argument(
         "--front-end", choices=_FRONT_ENDS, default="open", help="who reads the text (open)"
@@ -82,8 +96,8 @@ def add_reading_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def reading_from_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of a front end that the options ask for.
+def reading_from_options(options: argparse.Namespace) -> ReadingKeywords:
+    """The keyword arguments of a front end that the options ask for; none are as usual.
 
     Raises:
         InputError: an unknown rule, or a lexicon with errors.
@@ -91,7 +105,7 @@ def reading_from_options(options: argparse.Namespace) -> dict[str, Any]:
     from .text.rules import rules_without
     from .text.user_lexicon import UserLexicon, merge_lexicons
 
-    given: dict[str, Any] = {}
+    given: ReadingKeywords = {}
     if options.ssml is not None:
         given["ssml"] = options.ssml
     if options.strict:
@@ -100,6 +114,10 @@ def reading_from_options(options: argparse.Namespace) -> dict[str, Any]:
         given["lexicon"] = merge_lexicons(map(UserLexicon.from_file, options.lexicon))
     if options.without:
         given["rules"] = rules_without(options.without)
+    if options.breaks is not None:
+        given["breaks"] = options.breaks
+    if options.english is not None:
+        given["english"] = options.english
     return given
 
 
@@ -202,11 +220,11 @@ def _readings(
         for sentence in _ttsfrd_sentences(options, manifest, text):
             yield Reading(sentence.text, Normalized("", ()), (), (), sentence.symbols)
         return
-    given = reading_from_options(options)
     if manifest is None:
-        yield from MandarinFrontend().readings(text, **given)
+        frontend = MandarinFrontend()
     else:
-        yield from MandarinFrontend(manifest.units, manifest.language).readings(text, **given)
+        frontend = MandarinFrontend(manifest.units, manifest.language)
+    yield from frontend.readings(text, **reading_from_options(options))
 
 
 def _ttsfrd_sentences(
@@ -214,10 +232,9 @@ def _ttsfrd_sentences(
 ) -> Iterator[Sentence]:
     from .text.ttsfrd import TtsfrdFrontend, open_ttsfrd
 
-    if options.lexicon or options.without or options.strict or options.ssml is not None:
+    if reading_from_options(options):
         raise InputError(
-            "--lexicon, --without, --ssml and --strict are the open front end's: "
-            "leave them out, or --front-end ttsfrd"
+            f"{READING_OPTIONS} are the open front end's: leave them out, or --front-end ttsfrd"
         )
     if options.ttsfrd_resource is None:
         raise InputError(
@@ -236,8 +253,11 @@ def _shown(
     if options.json:
         yield json.dumps(record_from_reading(reading), ensure_ascii=False)
     elif options.explain:
+        from .text.options import English
+
         phones = None if manifest is None else manifest.units.get("sy")
-        yield from table_from_reading(reading, phones)
+        english = English(options.english or English.AUTO)
+        yield from table_from_reading(reading, phones, english)
         yield ""
     else:
         yield from lines_from_reading(reading)

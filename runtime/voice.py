@@ -37,9 +37,10 @@ from .text.sentence import Sentence
 from .text.symbols import fields_from_units, sentences_from_symbol_text
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from .text import MandarinFrontend
-    from .text.rules import Rules
-    from .text.user_lexicon import UserLexicon
+    from .text.options import ReadingKeywords
 
 __all__ = ["DEFAULT_GAP", "Voice", "open_voice"]
 
@@ -135,14 +136,11 @@ class Voice:
         *,
         symbols: str | Iterable[str] | None = None,
         ids: Ids | None = None,
-        ssml: bool | None = None,
-        strict: bool = False,
-        lexicon: UserLexicon | None = None,
-        rules: Rules | None = None,
         gap: float = DEFAULT_GAP,
         seed: int | None = 0,
         policy: ChunkPolicy = OFFLINE,
         trace: dict[str, NDArray[Any]] | None = None,
+        **reading: Unpack[ReadingKeywords],
     ) -> Audio:
         """Speaks a text, symbol lines, or ids; see `stream` for the arguments.
 
@@ -156,14 +154,11 @@ class Voice:
             style,
             symbols=symbols,
             ids=ids,
-            ssml=ssml,
-            strict=strict,
-            lexicon=lexicon,
-            rules=rules,
             gap=gap,
             seed=seed,
             policy=policy,
             trace=trace,
+            **reading,
         ):
             pieces.append(chunk.samples)
             for name, seconds in chunk.timings.items():
@@ -177,14 +172,11 @@ class Voice:
         *,
         symbols: str | Iterable[str] | None = None,
         ids: Ids | None = None,
-        ssml: bool | None = None,
-        strict: bool = False,
-        lexicon: UserLexicon | None = None,
-        rules: Rules | None = None,
         gap: float = DEFAULT_GAP,
         seed: int | None = 0,
         policy: ChunkPolicy = STREAMING,
         trace: dict[str, NDArray[Any]] | None = None,
+        **reading: Unpack[ReadingKeywords],
     ) -> Iterator[AudioChunk]:
         """Yields speech chunk by chunk; concatenated, the chunks are what `say` returns.
 
@@ -194,14 +186,12 @@ class Voice:
             style: speaker, emotion, speed and so on.
             symbols: instead of text, lines of `{phone$tone$...}` symbols, or an iterable of lines.
             ids: instead of text, a sentence as ids.
-            ssml: whether the text is SSML; None looks whether it begins with `<speak`.
-            strict: unknown tags of SSML are errors, not warnings.
-            lexicon: readings of words that win over the dictionaries'.
-            rules: which rules of the normalisation apply; None is all.
             gap: seconds of silence between sentences.
             seed: of the noise in NSF voices; None makes all random parts zero.
             policy: how large the chunks are.
             trace: filled with every stage's arrays under `<n>/<name>`.
+            reading: how text is read: `ssml`, `strict`, `lexicon`, `rules`, `breaks`, `english`, as
+                `text.options.ReadingOptions` says.
 
         Raises:
             InputError: nothing to speak, an unknown symbol, speaker or emotion, too long a
@@ -219,18 +209,11 @@ class Voice:
                 f"chunks of up to {policy.most} frames: this voice's vocoder takes {widest} and "
                 "its context at once; choose a smaller ChunkPolicy"
             )
-        reading = _reading_options(ssml, strict, lexicon, rules)
         sentences = self._sentences(text, symbols, ids, reading)
         return self._chunks(sentences, style or Style(), gap, seed, policy, trace)
 
     def sentences(
-        self,
-        text: str | Iterable[str],
-        *,
-        ssml: bool | None = None,
-        strict: bool = False,
-        lexicon: UserLexicon | None = None,
-        rules: Rules | None = None,
+        self, text: str | Iterable[str], **reading: Unpack[ReadingKeywords]
     ) -> Iterator[Sentence]:
         """The sentences of a text as this voice's symbols, without speaking them; see `stream`.
 
@@ -238,7 +221,6 @@ class Voice:
             InputError: the voice speaks a language whose text only symbols can give.
         """
         self._check_open()
-        reading = _reading_options(ssml, strict, lexicon, rules)
         return self._frontend.result().sentences(text, **reading)
 
     def memory_report(self) -> MemoryReport:
@@ -292,13 +274,16 @@ class Voice:
         text: str | Iterable[str] | None,
         symbols: str | Iterable[str] | None,
         ids: Ids | None,
-        reading: Mapping[str, Any],
+        reading: ReadingKeywords,
     ) -> Iterator[Sentence]:
+        from .text.options import options_from_keywords
+
+        asked = options_from_keywords(**reading).asked
         given = [x for x in (text, symbols, ids) if x is not None]
         if len(given) != 1:
             raise InputError(f"give one of text, symbols or ids, not {len(given)} of them")
-        if text is None and reading:
-            raise InputError(f"{', '.join(reading)} is for text, which symbols and ids are not")
+        if text is None and asked:
+            raise InputError(f"{', '.join(asked)} is for text, which symbols and ids are not")
         if ids is not None:
             return iter([sentence_from_ids(ids, self._manifest)])
         if symbols is not None:
@@ -309,7 +294,7 @@ class Voice:
         return self._text_sentences(text, reading)
 
     def _text_sentences(
-        self, text: str | Iterable[str], reading: Mapping[str, Any]
+        self, text: str | Iterable[str], reading: ReadingKeywords
     ) -> Iterator[Sentence]:
         yield from self.sentences(text, **reading)
 
@@ -370,14 +355,6 @@ class Voice:
     def _check_open(self) -> None:
         if self._closed:
             raise VoiceError("the voice was closed; open it again")
-
-
-def _reading_options(
-    ssml: bool | None, strict: bool, lexicon: UserLexicon | None, rules: Rules | None
-) -> dict[str, Any]:
-    """What the front end is asked for beyond its own ways."""
-    options = {"ssml": ssml, "strict": strict or None, "lexicon": lexicon, "rules": rules}
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:

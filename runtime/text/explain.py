@@ -12,7 +12,8 @@ from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
 from .marks import MARK
-from .prosody import symbols_from_words
+from .options import English
+from .prosody import phone_count
 from .reading import Kind, Reading, Word
 from .sentence import Symbol
 
@@ -93,10 +94,15 @@ def lines_from_reading(reading: Reading) -> Iterator[str]:
         yield f"  warning  {warning}"
 
 
-def table_from_reading(reading: Reading, phones: Collection[str] | None = None) -> Iterator[str]:
-    """The lines of a table with a row for each character, then the warnings."""
+def table_from_reading(
+    reading: Reading, phones: Collection[str] | None = None, english: English = English.AUTO
+) -> Iterator[str]:
+    """The lines of a table with a row for each character, then the warnings.
+
+    Arguments as for `rows_from_reading`.
+    """
     heads = tuple(field.name for field in fields(Row))
-    rows = [heads, *(astuple(row) for row in rows_from_reading(reading, phones))]
+    rows = [heads, *(astuple(row) for row in rows_from_reading(reading, phones, english))]
     used = [i for i in range(len(heads)) if any(row[i] for row in rows[1:])]
     widths = {i: max(display_width(row[i]) for row in rows) for i in used}
     for row in rows:
@@ -115,19 +121,21 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def rows_from_reading(reading: Reading, phones: Collection[str] | None = None) -> list[Row]:
+def rows_from_reading(
+    reading: Reading, phones: Collection[str] | None = None, english: English = English.AUTO
+) -> list[Row]:
     """A row for each character of the normalised text, and for what was written but is not said.
 
-    `phones` are the voice's, where the reading has symbols.
+    `phones` are the voice's, where the reading has symbols, and `english` is as it was asked for.
     """
-    return _Explained(reading, phones).rows()
+    return _Explained(reading, phones, english).rows()
 
 
 class _Explained:
     """Walks a reading from left to right."""
 
-    def __init__(self, reading: Reading, phones: Collection[str] | None) -> None:
-        self._reading, self._phones = reading, phones
+    def __init__(self, reading: Reading, phones: Collection[str] | None, english: English) -> None:
+        self._reading, self._phones, self._english = reading, phones, english
         self._symbols = list(reading.symbols)
         self._shown = 0
         spans = [range(o.start, o.end) for o in reading.normalized.origins]
@@ -216,7 +224,7 @@ class _Explained:
         """The next symbols that are the word's phones."""
         if not self._symbols or spoken.kind is Kind.PAUSE:
             return []
-        count = sum(1 for s in symbols_from_words([spoken], self._phones) if not _is_break(s))
+        count = phone_count(spoken, self._phones, self._english)
         taken, self._symbols = self._symbols[:count], self._symbols[count:]
         return taken
 

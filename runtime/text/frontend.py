@@ -9,25 +9,28 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from sambert_trt.engines.errors import InputError
 
 from .cuts import cut_normalized, cut_places
 from .marks import Manner, Marks, is_mark
 from .normalize import normalize
+from .options import ReadingKeywords, ReadingOptions, options_from_keywords
 from .parts import Part, marked_from_text, parts_from_text
 from .pronounce import apply_sandhi, merge_erhua, words_from_text
 from .prosody import symbols_from_words
 from .reading import Normalized, Origin, Reading
-from .rules import ALL_RULES, Rules
 from .sentence import Sentence, Symbol
 from .split import LONGEST_SENTENCE
 from .ssml_values import PitchScale
 from .symbols import BYTE_FIELDS, fields_from_units
-from .user_lexicon import UserLexicon
 from .warned import collected_warnings, left_out
 
-__all__ = ["MandarinFrontend", "sentence_from_bytes"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["MandarinFrontend"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +75,7 @@ class MandarinFrontend:
         self._pitch = pitch
 
     def sentences(
-        self,
-        text: str | Iterable[str],
-        *,
-        ssml: bool | None = None,
-        strict: bool = False,
-        lexicon: UserLexicon | None = None,
-        rules: Rules = ALL_RULES,
+        self, text: str | Iterable[str], **reading: Unpack[ReadingKeywords]
     ) -> Iterator[Sentence]:
         """Yields sentences as the text arrives; nothing where nothing can be said.
 
@@ -87,73 +84,69 @@ class MandarinFrontend:
 
         Args:
             text: the text, or pieces of it such as the lines of a file.
-            ssml: whether it is SSML; None looks whether it begins as such.
-            strict: unknown tags and attributes of SSML are errors, not warnings.
-            lexicon: readings that win over the dictionaries.
-            rules: those of the normalisation that are to work.
+            reading: how it is to be read, as `ReadingOptions` says.
 
         Raises:
             InputError: the pronunciation dictionaries are missing, or the SSML is broken.
         """
-        for part in self._parts(text, ssml, strict, rules):
-            reading = self._reading(part, lexicon)
-            _warn_of_letters(part)
-            if reading.symbols:
-                yield Sentence(reading.written, reading.symbols, part.pause, part.lead)
+        return self._sentences(text, options_from_keywords(**reading))
 
     def readings(
-        self,
-        text: str | Iterable[str],
-        *,
-        ssml: bool | None = None,
-        strict: bool = False,
-        lexicon: UserLexicon | None = None,
-        rules: Rules = ALL_RULES,
+        self, text: str | Iterable[str], **reading: Unpack[ReadingKeywords]
     ) -> Iterator[Reading]:
         """Yields what `sentences` says with all that led to it, and with what was left out.
 
         A sentence of which nothing can be said comes with its warnings, unless it is punctuation
         alone. Arguments and errors as for `sentences`.
         """
-        parts = self._parts(text, ssml, strict, rules)
+        return self._readings(text, options_from_keywords(**reading))
+
+    def _sentences(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Sentence]:
+        for part in self._parts(text, options):
+            reading = self._reading(part, options)
+            _warn_of_letters(part)
+            if reading.symbols:
+                yield Sentence(reading.written, reading.symbols, part.pause, part.lead)
+
+    def _readings(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Reading]:
+        parts = self._parts(text, options)
         while True:
             with collected_warnings(logging.getLogger(__package__)) as warnings:
                 part = next(parts, None)
                 if part is None:
                     return
-                reading = self._reading(part, lexicon)
+                reading = self._reading(part, options)
                 signs = _warn_of_letters(part)
             found = (*dict.fromkeys(warnings), *([f"{signs!r} is not spoken"] if signs else []))
             if reading.words or reading.symbols or found:
                 yield replace(reading, warnings=found)
 
-    def _parts(
-        self, text: str | Iterable[str], ssml: bool | None, strict: bool, rules: Rules
-    ) -> Iterator[Part]:
-        marked, marks = marked_from_text(text, ssml, strict, self._pitch)
+    def _parts(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Part]:
+        marked, marks = marked_from_text(text, options, self._pitch)
 
         def cut(sentence: str) -> Iterator[Normalized]:
             if self._bytes:
                 return _byte_pieces(sentence, _MOST_BYTES * self._longest)
-            return cut_normalized(normalize(sentence, rules), self._longest)
+            return cut_normalized(normalize(sentence, options.rules), self._longest)
 
         return parts_from_text(marked, marks, self._longest, cut)
 
-    def _reading(self, part: Part, lexicon: UserLexicon | None) -> Reading:
+    def _reading(self, part: Part, options: ReadingOptions) -> Reading:
         if self._bytes:
             symbols = tuple(_byte_symbols(part.normalized.text, part.marks))
             return Reading(part.written, part.normalized, (), (), symbols)
-        words = words_from_text(part.normalized.text, lexicon)
+        words = words_from_text(part.normalized.text, options.lexicon)
         spoken = merge_erhua(apply_sandhi(words) if self._sandhi else words, self._phones)
         symbols = ()
         if self._phones is not None:
-            symbols = symbols_from_words(spoken, self._phones, marks=part.marks)
+            symbols = symbols_from_words(
+                spoken,
+                self._phones,
+                marks=part.marks,
+                breaks=options.breaks,
+                english=options.english,
+            )
         return Reading(part.written, part.normalized, tuple(words), tuple(spoken), symbols)
-
-
-def sentence_from_bytes(text: str) -> Sentence:
-    """The UTF-8 bytes of a text as the symbols of a byte voice; none where it has no letter."""
-    return Sentence(text, tuple(_byte_symbols(text, Marks())))
 
 
 def _byte_symbols(text: str, marks: Marks) -> Iterator[Symbol]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+
+from sambert_trt.engines.errors import InputError
 
 from .marks import Manner, Marks, Pause, without_marks
 from .ssml_values import intensity_from_text, seconds_from_text
 
-__all__ = ["inline_pieces", "marked_inline"]
+__all__ = ["inline_pieces"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,28 +26,22 @@ _FORM = re.compile(
 )
 
 
-def marked_inline(text: str, marks: Marks, *, warn: Callable[[str], None] = logger.warning) -> str:
-    """A plain text with its short forms as marks.
+def inline_pieces(pieces: Iterable[str], marks: Marks, *, strict: bool = False) -> Iterator[str]:
+    """A plain text in pieces with its short forms as marks; a form may stand in two pieces.
 
     `[break 500ms]` and `[停顿 0.5秒]` are pauses, `[emotion happy]` and `[emotion happy 1.5]`
     (with an intensity) hold until `[/emotion]`, at most to the text's end. Other brackets are text.
 
     Args:
-        text: as it was written; characters of the marks' plane are dropped.
+        pieces: as they were written; characters of the marks' plane are dropped.
         marks: takes the meanings.
-        warn: told of an `[/emotion]` that closes nothing.
+        strict: an `[emotion …]` that is never closed and an `[/emotion]` that closes nothing are
+            errors, not warnings.
 
     Raises:
         InputError: a pause of more than ten seconds, an intensity out of range.
     """
-    return "".join(inline_pieces([text], marks, warn=warn))
-
-
-def inline_pieces(
-    pieces: Iterable[str], marks: Marks, *, warn: Callable[[str], None] = logger.warning
-) -> Iterator[str]:
-    """The same for a text that comes in pieces; a form may stand in two of them."""
-    forms, held = _Forms(marks, warn), ""
+    forms, held = _Forms(marks, strict), ""
     for piece in pieces:
         held += without_marks(piece)
         ready = _ready(held)
@@ -54,28 +50,41 @@ def inline_pieces(
             held = held[ready:]
     if held:
         yield forms.replaced(held)
+    forms.end()
 
 
 class _Forms:
-    def __init__(self, marks: Marks, warn: Callable[[str], None]) -> None:
-        self._marks, self._warn = marks, warn
+    def __init__(self, marks: Marks, strict: bool) -> None:
+        self._marks, self._strict = marks, strict
         self._open: list[Manner] = []
 
     def replaced(self, text: str) -> str:
         return _FORM.sub(self._mark, text) if "[" in text else text
 
+    def end(self) -> None:
+        """Says which emotion was never closed."""
+        if self._open:
+            form = f"[emotion {self._open[-1].emotion}]"
+            self._complain(f"{form} is never closed, it holds to the end; [/emotion] closes it")
+
     def _mark(self, form: re.Match[str]) -> str:
         if form["time"]:
             return self._marks.add(Pause("#3", seconds_from_text("break", form["time"])))
         if form["emotion"]:
-            intensity = form["intensity"] and intensity_from_text(form["intensity"])
-            self._open.append(Manner(emotion=form["emotion"], intensity=intensity or None))
+            given = form["intensity"]
+            intensity = None if given is None else intensity_from_text(given)
+            self._open.append(Manner(emotion=form["emotion"], intensity=intensity))
         elif self._open:
             self._open.pop()
         else:
-            self._warn("[/emotion] closes nothing; it is left out")
+            self._complain("[/emotion] closes nothing; leave it out")
             return ""
         return self._marks.add(self._open[-1] if self._open else Manner())
+
+    def _complain(self, what: str) -> None:
+        if self._strict:
+            raise InputError(what)
+        logger.warning("%s", what)
 
 
 def _ready(text: str) -> int:

@@ -12,6 +12,7 @@ from itertools import accumulate, chain
 
 from .inline import inline_pieces
 from .marks import MARK, Boundary, Manner, Marks, Pause, is_mark
+from .options import ReadingOptions
 from .reading import Normalized, Origin
 from .split import sentences_from_text
 from .ssml import is_ssml, marked_pieces
@@ -60,19 +61,19 @@ class _Breath:
 
 
 def marked_from_text(
-    text: str | Iterable[str], ssml: bool | None, strict: bool, pitch: PitchScale | None
+    text: str | Iterable[str], options: ReadingOptions, pitch: PitchScale | None
 ) -> tuple[Iterator[str], Marks]:
     """A text with marks instead of its tags and short forms, and what they mean.
 
-    `ssml` None looks whether the text begins as SSML; `strict` and `pitch` are as for
-    `ssml.marked_text`.
+    `pitch` is as for `ssml.marked_pieces`.
     """
     marks, pieces = Marks(), iter([text] if isinstance(text, str) else text)
+    ssml = options.ssml
     if ssml is None:
         ssml, pieces = _begun(pieces)
     if ssml:
-        return marked_pieces(pieces, marks, strict=strict, pitch=pitch), marks
-    return inline_pieces(pieces, marks), marks
+        return marked_pieces(pieces, marks, strict=options.strict, pitch=pitch), marks
+    return inline_pieces(pieces, marks, strict=options.strict), marks
 
 
 def parts_from_text(text: Iterable[str], marks: Marks, longest: int, cut: Cut) -> Iterator[Part]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
-from .latin import LETTERS, latin_reading, letter_phones, speaks_letters
+from .latin import latin_reading, speaks_letters
 from .marks import Manner, Marks, Pause
+from .options import Breaks, English
 from .phones import Syllable, phones_from_syllable
 from .phrasing import Spoken, phrase_ends
 from .reading import Kind, Word
 from .sentence import Symbol
 
-__all__ = ["LETTERS", "Breaks", "letter_phones", "speaks_letters", "symbols_from_words"]
+__all__ = ["phone_count", "symbols_from_words"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,19 +31,6 @@ _PHRASE_WEIGHT, _PAUSE_WEIGHT = 0.9, 2.0
 """What a break costs, against which the length of a phrase weighs."""
 _LISTED = 3
 """Syllables of an item after which 、 is no pause yet."""
-
-
-class Breaks(Enum):
-    """How breaks are set where nothing is written.
-
-    `phrases`: a one-syllable word in the neutral tone leans on the one before, `#2` parts what is
-    longer than some seven syllables, `#3` what is longer than twenty, and short items of a list
-    are parted by `#2`. `words`: `#1` after each word, `#3` at each pause mark, nothing else, for
-    voices that learned no more.
-    """
-
-    WORDS = "words"
-    PHRASES = "phrases"
 
 
 @dataclass(frozen=True)
@@ -66,12 +53,12 @@ def symbols_from_words(
     *,
     marks: Marks | None = None,
     breaks: Breaks = Breaks.PHRASES,
-    lexicon: Mapping[str, str] | None = None,
+    english: English = English.AUTO,
 ) -> tuple[Symbol, ...]:
     """The symbols of one sentence; what no mark sets is left to the request's style.
 
     A break stands between words, never first and never twice; the last symbol is `#4`. Latin words
-    are said as `latin_reading` says (`lexicon` goes there), or as the syllables they carry.
+    are said as `latin_reading` says, or as the syllables they carry.
     Marks give the manner of what follows, and pauses; without `marks` they mean nothing. What was
     guessed, what is said with Chinese syllables, and a pause before the first word, which has no
     place, are warned of, each once. Nothing to say gives no symbols.
@@ -82,27 +69,32 @@ def symbols_from_words(
     Raises:
         InputError: a word holds a syllable that does not exist, or a mark is unknown.
     """
-    pieces = _pieces(words, _Latin(phones, lexicon or {}), marks)
+    pieces = _pieces(words, _Latin(phones, english), marks)
     if breaks is Breaks.PHRASES:
         pieces = _phrased(_listed(_stretches(_leaned(pieces))))
     return tuple(_symbols(pieces, _levels(phones)))
 
 
+def phone_count(word: Word, phones: Collection[str] | None, english: English = English.AUTO) -> int:
+    """How many phones of a sentence's symbols are a word's; arguments as `symbols_from_words`."""
+    return sum(len(sounds) for sounds, _ in _syllables(word, _Latin(phones, english)))
+
+
 class _Latin:
     """Says Latin words and remembers which of them to warn about."""
 
-    def __init__(self, phones: Collection[str] | None, lexicon: Mapping[str, str]) -> None:
-        self._phones, self._lexicon = phones, lexicon
-        self._english: bool | None = None
+    def __init__(self, phones: Collection[str] | None, english: English) -> None:
+        self._chosen = english is English.CHINESE
+        self._phones = () if self._chosen else phones
         self._guessed: dict[str, None] = {}
         self._chinese: dict[str, None] = {}
 
     def syllables(self, word: str) -> tuple[Syllable, ...]:
         """The syllables of a Latin word."""
-        reading = latin_reading(word, self._phones, self._lexicon)
+        reading = latin_reading(word, self._phones)
         if "rule" in reading.rules:
             self._guessed[word] = None
-        if reading.rules != ("user",) and not self._speaks_english():
+        if self._lacks_english:
             self._chinese[word] = None
         return reading.syllables
 
@@ -118,10 +110,9 @@ class _Latin:
                 _quoted(self._chinese),
             )
 
-    def _speaks_english(self) -> bool:
-        if self._english is None:
-            self._english = self._phones is None or speaks_letters(self._phones)
-        return self._english
+    @cached_property
+    def _lacks_english(self) -> bool:
+        return not (self._chosen or self._phones is None or speaks_letters(self._phones))
 
 
 def _quoted(words: Collection[str]) -> str:

@@ -143,6 +143,20 @@ def test_a_users_lexicon_and_rules_switched_off(capsys: pytest.CaptureFixture[st
     assert "年" not in changed["normalized"]
 
 
+def test_breaks_and_english(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["我们的iPhone在公园里的长椅上充电", "--voice", str(plain)]
+    options = ["--breaks", "words", "--english", "chinese"]
+    (usual,), (changed,) = records(capsys, *asked), records(capsys, *asked, *options)
+    assert (usual["pinyin"], usual["words"]) == (changed["pinyin"], changed["words"])
+    assert any(symbol.startswith("{#2$") for symbol in usual["symbols"])
+    assert not any(symbol.startswith("{#2$") for symbol in changed["symbols"])
+    assert any(symbol.startswith("{ay$") for symbol in usual["symbols"])
+    assert not any(symbol.startswith("{ay$") for symbol in changed["symbols"])
+    assert main(["text", *asked, *options, "--explain"]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("iPhone")]
+    assert row.endswith("ga ai_c f_c eng_c #1")
+
+
 def test_ssml_where_it_is_asked_for_or_recognised(capsys: pytest.CaptureFixture[str]) -> None:
     text = '<speak>你好<break time="1s"/>再见</speak>'
     for arguments in ([text], [text, "--ssml"]):
@@ -183,7 +197,16 @@ def test_say_reads_as_text_does(plain: Path) -> None:
     assert not np.array_equal(first, third)
 
 
-@pytest.mark.parametrize("option", [["--without", "date"], ["--ssml"], ["--front-end", "ttsfrd"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--without", "date"],
+        ["--ssml"],
+        ["--breaks", "words"],
+        ["--english", "chinese"],
+        ["--front-end", "ttsfrd"],
+    ],
+)
 def test_symbols_are_spoken_as_they_are(
     plain: Path, option: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

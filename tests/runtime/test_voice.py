@@ -269,6 +269,20 @@ def test_silence_before_and_after_a_sentence(plain: Voice, monkeypatch: pytest.M
     assert np.abs(spoken - expected).max() <= 1e-6
 
 
+def test_breaks_are_heard(plain: Voice) -> None:
+    text = "我们今天在公园里的长椅上看书写字"
+    usual, words = plain.say(text).samples, plain.say(text, breaks="words").samples
+    assert usual.shape != words.shape or not np.array_equal(usual, words)
+    assert np.array_equal(usual, plain.say(text, breaks="phrases").samples)
+
+
+def test_how_a_text_is_read_is_checked_at_once(plain: Voice) -> None:
+    with pytest.raises(InputError, match="english 'yes': needs auto or chinese"):
+        plain.stream("好", english="yes")
+    with pytest.raises(TypeError, match="lexikon"):
+        plain.stream("好", lexikon=None)  # type: ignore[call-arg]
+
+
 def test_how_a_text_is_read_is_said_of_texts_alone(plain: Voice) -> None:
     with pytest.raises(InputError, match="ssml, strict is for text"):
         plain.say(symbols=line_of(plain), ssml=True, strict=True)

@@ -264,6 +264,40 @@ def test_ssml_in_pieces_and_off(units: Units) -> None:
         list(frontend.sentences("你好", ssml=True))
 
 
+def test_breaks_and_english_are_the_requests(units: Units) -> None:
+    frontend, text = MandarinFrontend(units), "我们的iPhone今天在公园里的长椅上充电呢"
+    usual, plain, chinese = (
+        [s.units[0] for sentence in sentences for s in sentence.symbols]
+        for sentences in (
+            frontend.sentences(text),
+            frontend.sentences(text, breaks="words"),
+            frontend.sentences(text, english="chinese"),
+        )
+    )
+    assert "#2" in usual
+    assert "#2" not in plain
+    assert plain.count("#1") > usual.count("#1")
+    assert "ay" in usual
+    assert "ay" not in chinese
+    readings = frontend.readings(text, breaks="words", english="chinese")
+    assert not {"#2", "ay"} & {s.units[0] for r in readings for s in r.symbols}
+
+
+def test_options_are_checked_before_anything_is_read(units: Units) -> None:
+    with pytest.raises(InputError, match="breaks 'all'"):
+        MandarinFrontend(units).sentences("好", breaks="all")
+    with pytest.raises(TypeError, match="lexikon"):
+        MandarinFrontend(units).readings("好", lexikon=None)  # type: ignore[call-arg]
+
+
+def test_an_emotion_that_never_ends_is_told_with_its_sentence(units: Units) -> None:
+    first, second = MandarinFrontend(units).readings("一。[emotion happy]二。")
+    assert first.warnings == ()
+    assert second.warnings[0].startswith("[emotion happy] is never closed")
+    with pytest.raises(InputError, match="never closed"):
+        list(MandarinFrontend(units).sentences("[emotion happy]二。", strict=True))
+
+
 def test_reading_text_does_not_import_pypinyin() -> None:
     program = (
         "import sys\n"

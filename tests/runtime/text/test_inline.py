@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambert_trt.engines.errors import InputError
-from sambert_trt.runtime.text.inline import inline_pieces, marked_inline
+from sambert_trt.runtime.text.inline import inline_pieces
 from sambert_trt.runtime.text.marks import Manner, Mark, Marks, Pause, is_mark
 
 
@@ -16,9 +18,14 @@ def parted(text: str, marks: Marks) -> list[str | Mark]:
     return [marks[c] if is_mark(c) else c for c in text]
 
 
+def marked(text: str, marks: Marks, *, strict: bool = False) -> str:
+    """A whole text with marks."""
+    return "".join(inline_pieces([text], marks, strict=strict))
+
+
 def read(text: str) -> list[str | Mark]:
     marks = Marks()
-    return parted(marked_inline(text, marks), marks)
+    return parted(marked(text, marks), marks)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,7 @@ def test_emotions_nest_and_end() -> None:
     ],
 )
 def test_other_brackets_are_text(text: str) -> None:
-    assert marked_inline(text, Marks()) == text
+    assert marked(text, Marks()) == text
 
 
 @pytest.mark.parametrize(
@@ -66,19 +73,38 @@ def test_other_brackets_are_text(text: str) -> None:
     [
         ("[break 11s]", "break '11s': needs 0s to 10s"),
         ("[break 1.2.3s]", "break '1.2.3s': needs seconds"),
-        ("[emotion sad 3]", "intensity '3': needs a number from 0.01 to 2"),
-        ("[emotion sad 0]", "intensity '0': needs"),
+        ("[emotion sad 3]", "intensity '3': needs a number from 0 to 2"),
+        ("[emotion sad 2.01]", "intensity '2.01': needs"),
     ],
 )
 def test_values_that_cannot_be(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        marked_inline(text, Marks())
+        marked(text, Marks())
 
 
-def test_an_end_without_a_beginning_is_told() -> None:
-    told: list[str] = []
-    assert marked_inline("一[/emotion]二", Marks(), warn=told.append) == "一二"
-    assert told == ["[/emotion] closes nothing; it is left out"]
+def test_an_intensity_of_nothing_is_one() -> None:
+    assert read("[emotion sad 0]一[/emotion]") == [
+        Manner(emotion="sad", intensity=0.0),
+        "一",
+        Manner(),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("一[/emotion]二", "[/emotion] closes nothing; leave it out"),
+        ("[emotion happy]一", "[emotion happy] is never closed, it holds to the end; "),
+        ("[emotion sad]一[emotion happy]二[/emotion]三", "[emotion sad] is never closed, it holds"),
+    ],
+)
+def test_what_does_not_close_is_told_or_refused(
+    text: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    marked(text, Marks())
+    assert [said.startswith(message) for said in caplog.messages] == [True]
+    with pytest.raises(InputError, match=re.escape(message)):
+        marked(text, Marks(), strict=True)
 
 
 def test_characters_of_the_marks_plane_are_dropped() -> None:

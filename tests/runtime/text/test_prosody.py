@@ -9,15 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sambert_trt.runtime.text.latin import LETTERS, letter_phones, speaks_letters
 from sambert_trt.runtime.text.marks import Boundary, Manner, Mark, Marks, Pause
+from sambert_trt.runtime.text.options import Breaks, English
 from sambert_trt.runtime.text.pronounce import words_from_text
-from sambert_trt.runtime.text.prosody import (
-    LETTERS,
-    Breaks,
-    letter_phones,
-    speaks_letters,
-    symbols_from_words,
-)
+from sambert_trt.runtime.text.prosody import phone_count, symbols_from_words
 from sambert_trt.runtime.text.reading import Kind, Word
 from sambert_trt.runtime.text.sentence import Symbol
 
@@ -197,6 +193,25 @@ def test_every_letter_has_a_name_the_stock_voice_can_say(
 
 def test_a_latin_word_with_syllables_of_its_own_is_said_so() -> None:
     assert lines([Word("GPU", Kind.LATIN, ("ji4",))])[0] == "j_c$tone4$s_begin$word_begin"
+
+
+def test_latin_words_with_chinese_syllables_where_that_is_asked_for(
+    units: dict[str, tuple[str, ...]], caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [Word("iPhone", Kind.LATIN), Word("blorf", Kind.LATIN)]
+    symbols = symbols_from_words(words, units["sy"], english=English.CHINESE)
+    assert {s.units[0] for s in symbols if not s.units[0].endswith("_c")} <= {
+        "#1",
+        "#4",
+        "ga",
+        "ge",
+        "go",
+    }
+    assert [s.units[0] for s in symbols][:4] == ["ga", "ai_c", "f_c", "eng_c"]
+    assert caplog.messages == []
+    assert phone_count(words[0], units["sy"], English.CHINESE) == 4
+    assert phone_count(words[0], units["sy"]) == len(("ay", "f", "ow", "n"))
+    assert symbols != symbols_from_words(words, units["sy"])
 
 
 def test_without_english_phones_latin_words_are_said_in_chinese_with_one_warning(
