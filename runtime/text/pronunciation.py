@@ -5,13 +5,14 @@ Imports the dictionaries and the rules over them, nothing of the steps around it
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from .erhua import is_own_syllable
 from .lexicon import OPEN_SYLLABLE, lexicon
 from .polyphones import REACH, choose_reading, polyphones
 from .readings import readings
-from .segment import reading_parts
+from .segment import reading_parts, word_parts
 
 __all__ = ["read_word"]
 
@@ -72,14 +73,26 @@ def _part_reading(part: str) -> list[_Read]:
             _listed(character, syllable)
             for character, syllable in zip(part, syllables, strict=True)
         ]
-    if own is None and _ends_light(part):
-        reads[-1] = (f"{_toned(part[-1], reads[-1])[:-1]}5", "rule:neutral")
+    if own is None:
+        for i in _light_places(part):
+            reads[i] = (f"{_toned(part[i], reads[i])[:-1]}5", "rule:neutral")
     return reads
 
 
-def _ends_light(part: str) -> bool:
-    neutral = lexicon().neutral
-    return part in neutral or (len(part) == 3 and part[1:] in neutral)
+def _light_places(part: str) -> Iterator[int]:
+    """Where words end whose last syllable has no tone, the words in a longer one too."""
+    neutral, end = lexicon().neutral, 0
+    for piece in (part,) if part in neutral or _is_doubled(part) else word_parts(part):
+        end += len(piece)
+        if piece in neutral:
+            yield end - 1
+    if len(part) == 3 and part[1:] in neutral:
+        yield 2
+
+
+def _is_doubled(part: str) -> bool:
+    """Whether it is a word whose characters are said twice each, as 模模糊糊."""
+    return len(part) == 4 and part[0] == part[1] and part[2] == part[3]
 
 
 def _toned(character: str, read: _Read) -> str:
