@@ -31,11 +31,12 @@ from .footprint import Footprint
 from .helpers import Helpers, Place
 from .install import install, recipe_path
 from .judge import Judge
+from .keep import Groups, kept_treatments
 from .limits import LIMITS, unmeasured
 from .material import Material, divided_texts
 from .mel_figures import DB_PER_UNIT
 from .phases import Phases
-from .planner import Groups, kept_treatments, plan_voice
+from .planner import plan_voice
 from .recipe import Recipe, StagePlan, Treatment
 from .recipes import check_recipe, recipe_from_text, recipe_text, voice_digest
 from .recogniser import Recogniser, find_recogniser

@@ -464,13 +464,6 @@ def test_halves_that_are_too_much_together_are_taken_back_one_by_one() -> None:
     assert bases == [FP16] * 5 + [FP32] * 2
 
 
-def test_a_base_asked_for_by_name_stays() -> None:
-    bench = FakeBench({}, halves={POSTNET: Effect(mcd=0.4)})
-    outcome = planned(bench, bases={POSTNET: FP16})
-    assert outcome.candidates[POSTNET].plan.base is FP16
-    assert len(outcome.violations) == 1
-
-
 def test_speed_that_was_not_measured_is_no_gain() -> None:
     bench = FakeBench({(VOCODER, "a", W8A8): Effect(mcd=0.1, saved=0.5)}, timed=False)
     outcome = planned(bench, placement=Placement.TENSORRT)
