@@ -1,4 +1,4 @@
-"""Says of each metric what became of it, in one sentence, and of the whole run whether it is green.
+"""Says of each metric what became of it, and of the whole run whether it is green.
 
 A `limit` metric fails where the candidate's value is worse than the tolerance; a `paired` one where
 the whole interval is and both sides' values lie apart, twice: `confirmed` joins the two looks.
@@ -6,13 +6,19 @@ the whole interval is and both sides' values lie apart, twice: `confirmed` joins
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from enum import Enum, IntEnum
 
-from .catalogue import Catalogue, Metric
-from .inference import Change
-from .record import Record, Samples, Side, SuiteOutcome
+from sambert_trt.engines.errors import InputError
+
+from .catalogue import Better, Catalogue, Gate, Metric, Scale
+from .inference import Change, change_from_samples, middle
+from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
+from .sentences import change_in_words, instead, label, listed_values, tolerance_in_words
+from .words import quantity
 
 __all__ = [
     "ExitStatus",
@@ -28,6 +34,8 @@ __all__ = [
 ]
 
 P_LIMIT = 0.01
+_SLACK = 1e-12
+"""What arithmetic alone may add to a change."""
 
 
 class Status(str, Enum):
@@ -44,7 +52,7 @@ class Status(str, Enum):
     NEW = "new"
     """The candidate has it, the base lacks it."""
     UNUSABLE = "unusable"
-    """Values nothing can be said of: a time of 0, sides with different rounds."""
+    """Nothing can be said: a time of 0, sides with different rounds, no second look."""
     NOT_JUDGED = "not judged"
 
 
@@ -60,13 +68,13 @@ class ExitStatus(IntEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """A metric's end.
+    """What became of a metric.
 
     Attributes:
         name: as it was measured.
-        sentence: what happened, with the values; without the name.
+        sentence: what happened, with the values.
         base, candidate: typical values; None where there are none.
-        change: None where one side has no values, and for values nothing can be said of.
+        change: None where one side has no values, and where nothing can be said of them.
     """
 
     name: str
@@ -92,7 +100,27 @@ def judge(
         name: as it was measured; without it the metric's own.
     """
     name = name or metric.name
-    raise NotImplementedError
+    if base is None or not base.all or candidate is None or not candidate.all:
+        return _of_one_side(metric, name, base, candidate)
+    try:
+        change = _change(metric, base, candidate)
+    except InputError as error:
+        status = Status.NOT_JUDGED if metric.gate is Gate.NONE else Status.UNUSABLE
+        return Verdict(name, metric, status, f"{label(metric, name)}: {error}")
+    typical = _typical(metric, base), _typical(metric, candidate)
+    status, why = _status(metric, change)
+    told = ", ".join(
+        part
+        for part in (
+            f"{label(metric, name)} {change_in_words(metric, change)}",
+            why,
+            instead(metric, *typical) if typical[0] != typical[1] else "",
+            _unsteady(metric, base, candidate),
+            change.note,
+        )
+        if part
+    )
+    return Verdict(name, metric, status, told, *typical, change)
 
 
 def judged_values(
@@ -103,28 +131,65 @@ def judged_values(
     Raises:
         InputError: a name is of no metric.
     """
-    raise NotImplementedError
+    return [
+        judge(catalogue.metric(name), base.get(name), candidate.get(name), name=name)
+        for name in catalogue.ordered({*base, *candidate})
+    ]
 
 
 def suspects(verdicts: Iterable[Verdict]) -> list[str]:
-    """The suites that are to be measured again in new processes: those of paired metrics that
-    became worse."""
-    raise NotImplementedError
+    """The suites to measure again in new processes: those of paired metrics that became worse."""
+    return list(dict.fromkeys(one.metric.suite for one in verdicts if _is_suspect(one)))
 
 
 def confirmed(first: Verdict, second: Verdict) -> Verdict:
     """The verdict after both looks: worse only where both say so."""
-    raise NotImplementedError
+    if not _is_suspect(first):
+        return first
+    if second.change is None:
+        status, told = Status.UNUSABLE, "it could not be measured again"
+    elif second.status is Status.WORSE:
+        status, told = Status.WORSE, "again in new processes"
+    else:
+        status, told = Status.UNDECIDED, "not so in new processes"
+    found = (
+        second.sentence if second.change is None else change_in_words(first.metric, second.change)
+    )
+    return replace(first, status=status, sentence=f"{first.sentence}; {told}: {found}")
 
 
 def verdicts_from_record(record: Record, catalogue: Catalogue) -> list[Verdict]:
-    """The verdicts of a whole run, its second look included; empty for a run of one side."""
-    raise NotImplementedError
+    """The verdicts of a whole run, its second look included; empty for a run of one side.
+
+    Raises:
+        InputError: a name is of no metric.
+    """
+    if record.base is None:
+        return []
+    crashed = {o.name: o.reason for o in record.outcomes if o.status is SuiteStatus.CRASHED}
+    found = judged_values(catalogue, record.base.values, record.candidate.values)
+    verdicts = [_excused(verdict, crashed) for verdict in found]
+    if record.second_look is None:
+        return verdicts
+    base, candidate = record.second_look
+    return [
+        confirmed(one, judge(one.metric, base.get(one.name), candidate.get(one.name)))
+        if _is_suspect(one)
+        else one
+        for one in verdicts
+    ]
 
 
 def exit_status(verdicts: Collection[Verdict], outcomes: Sequence[SuiteOutcome]) -> ExitStatus:
-    """Red for a regression, else not measured for a crash or unusable values, else green."""
-    raise NotImplementedError
+    """Red for a regression; else not measured for a crash, unusable values or nothing at all."""
+    if any(verdict.failed for verdict in verdicts):
+        return ExitStatus.REGRESSION
+    ends = [outcome.status for outcome in outcomes]
+    unusable = any(verdict.status is Status.UNUSABLE for verdict in verdicts)
+    nothing = bool(ends) and SuiteStatus.MEASURED not in ends
+    if unusable or nothing or SuiteStatus.CRASHED in ends:
+        return ExitStatus.NOT_MEASURED
+    return ExitStatus.GREEN
 
 
 def compare_refusal(base: Side, candidate: Side, *, across: bool = False) -> tuple[str, ...]:
@@ -136,4 +201,119 @@ def compare_refusal(base: Side, candidate: Side, *, across: bool = False) -> tup
     Raises:
         InputError: the sides differ in a voice, weights, precision, backend or threads.
     """
-    raise NotImplementedError
+    if base.identity is None or candidate.identity is None:
+        sides = [side.label for side in (base, candidate) if side.identity is None]
+        return tuple(f"{label} opened no voice" for label in sides)
+    differences = tuple(
+        f"{item.name} {_shown(base.identity, item.name)} ({base.label}) and "
+        f"{_shown(candidate.identity, item.name)} ({candidate.label})"
+        for item in fields(Identity)
+        if getattr(base.identity, item.name) != getattr(candidate.identity, item.name)
+    )
+    if differences and not across:
+        raise InputError(
+            f"the sides cannot be compared: {'; '.join(differences)}. Measure both alike, or "
+            "ask for a comparison across them"
+        )
+    return differences
+
+
+def _shown(identity: Identity, name: str) -> str:
+    value = str(getattr(identity, name))
+    return value[:12] if name == "weights" else value
+
+
+def _is_suspect(verdict: Verdict) -> bool:
+    return verdict.status is Status.WORSE and verdict.metric.gate is Gate.PAIRED
+
+
+def _excused(verdict: Verdict, crashed: Mapping[str, str]) -> Verdict:
+    """What is missing because its suite crashed is no regression: the crash is told by itself."""
+    suite = verdict.metric.suite
+    if suite not in crashed or verdict.status not in (Status.MISSING, Status.NEW):
+        return verdict
+    told = f"{verdict.sentence}: the suite {suite} crashed: {crashed[suite]}"
+    return replace(verdict, status=Status.NOT_JUDGED, sentence=told)
+
+
+def _of_one_side(
+    metric: Metric, name: str, base: Samples | None, candidate: Samples | None
+) -> Verdict:
+    what = label(metric, name)
+    if base is not None and base.all:
+        value = _typical(metric, base)
+        told = f"{what} is missing, it was {quantity(value, metric.unit)}"
+        status = Status.NOT_JUDGED if metric.gate is Gate.NONE else Status.MISSING
+        return Verdict(name, metric, status, told, base=value)
+    if candidate is not None and candidate.all:
+        value = _typical(metric, candidate)
+        told = f"{what} is new: {quantity(value, metric.unit)}"
+        return Verdict(name, metric, Status.NEW, told, candidate=value)
+    return Verdict(name, metric, Status.UNUSABLE, f"{what} holds no value on either side")
+
+
+def _typical(metric: Metric, samples: Samples) -> float:
+    if metric.gate is Gate.LIMIT:
+        return statistics.median_low(samples.all)
+    return middle(samples, metric.scale)
+
+
+def _change(metric: Metric, base: Samples, candidate: Samples) -> Change:
+    if metric.gate is Gate.LIMIT:
+        return _exact_change(metric, base.all, candidate.all)
+    return change_from_samples(base, candidate, metric.scale)
+
+
+def _exact_change(metric: Metric, base: tuple[float, ...], candidate: tuple[float, ...]) -> Change:
+    """Of values that ought to be the same at every run: from the least to the most they allow."""
+    wrong = [value for value in (*base, *candidate) if not math.isfinite(value)]
+    if metric.scale is Scale.RATIO:
+        wrong += [value for value in (*base, *candidate) if value < 0]
+    if wrong:
+        raise InputError(f"{wrong[0]:g} is no value to compare; look at how it was measured")
+    typical = statistics.median_low(base), statistics.median_low(candidate)
+    ends = ((max(base), min(candidate)), (min(base), max(candidate)))
+    estimate, low, high = (_moved(metric, *pair) for pair in (typical, *ends))
+    return Change(estimate, low, high, 1, len(base))
+
+
+def _moved(metric: Metric, base: float, candidate: float) -> float:
+    if metric.scale is Scale.DIFFERENCE:
+        return candidate - base
+    if base == candidate:
+        return 1.0
+    return candidate / base if base else math.inf
+
+
+def _status(metric: Metric, change: Change) -> tuple[Status, str]:
+    """The status, and what of the tolerance and the test is to be told."""
+    if metric.gate is Gate.NONE:
+        return Status.NOT_JUDGED, ""
+    least, most = sorted(_worsening(metric, end) for end in (change.low, change.high))
+    limit, told = metric.tolerance + _SLACK, tolerance_in_words(metric)
+    if least > limit or most < -limit:
+        if _overlap(change):
+            return Status.UNDECIDED, f"{told}, but the values of both sides overlap"
+        return (Status.WORSE if least > limit else Status.BETTER), told
+    if most <= limit:
+        return Status.OK, told
+    return Status.UNDECIDED, f"{told}: too uncertain to say"
+
+
+def _worsening(metric: Metric, value: float) -> float:
+    moved = value - 1 if metric.scale is Scale.RATIO else value
+    return moved if metric.better is Better.LOWER else -moved
+
+
+def _overlap(change: Change) -> bool:
+    """Whether the rank test sees no difference; few values need lie only wholly apart."""
+    if change.p is None or change.least_p is None:
+        return False
+    return change.p > max(P_LIMIT, change.least_p * (1 + _SLACK))
+
+
+def _unsteady(metric: Metric, base: Samples, candidate: Samples) -> str:
+    if metric.gate is not Gate.LIMIT or len({*base.all}) == len({*candidate.all}) == 1:
+        return ""
+    sides = (listed_values(metric, base.all), listed_values(metric, candidate.all))
+    return f"not the same at every run: base {sides[0]}; candidate {sides[1]}"
