@@ -95,7 +95,7 @@ def _write_parts(folder: Path, report: Report) -> None:
 
 def _embedded(drawings: Drawings) -> Drawings:
     """The pictures as the page holds them: spectrograms, which are many and large, as WebP."""
-    from .plots import compacted
+    from .canvas import compacted
 
     light = {
         name: compacted(content) if name.startswith("spectrogram-") else content
@@ -110,7 +110,9 @@ def _write(path: Path, text: str) -> None:
 
 def _drawings(report: Report) -> tuple[Drawings, str]:
     """Pictures for light and dark pages, or why there are none."""
-    from .plots import DARK, LIGHT, drawn_charts, drawn_spectrograms
+    from .canvas import DARK, LIGHT
+    from .plots import drawn_charts
+    from .spectrograms import drawn_spectrograms
 
     try:
         light = {**drawn_charts(report, LIGHT), **drawn_spectrograms(report, LIGHT)}

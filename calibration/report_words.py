@@ -29,6 +29,7 @@ __all__ = [
     "quantity",
     "seconds_words",
     "shortened",
+    "size_of",
     "speedup",
     "standings",
     "trial_of",
@@ -307,3 +308,10 @@ def stage_words(stages: Sequence[Stage]) -> str:
     """`postnet and vocoder`."""
     names = [stage.value for stage in stages]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def size_of(cost: Cost | None, plans: bool) -> int | None:
+    """Bytes of a plan, or else of a graph; None where they are unknown."""
+    if cost is None:
+        return None
+    return cost.plan_bytes if plans else cost.graph_bytes
