@@ -26,7 +26,7 @@ from sambert_trt.runtime.devices import driver_facts
 from .card import Card
 from .results import Result
 
-__all__ = ["clock_facts", "machine_facts", "measure_install", "voice_facts"]
+__all__ = ["clock_facts", "clocks_of_handle", "machine_facts", "measure_install", "voice_facts"]
 
 _PACKAGES = (
     *("sambert-trt", "numpy", "onnxruntime", "onnxruntime-gpu", "nvidia-ml-py", "cuda-bindings"),
@@ -76,14 +76,15 @@ def clock_facts(card: Card) -> dict[str, Any]:
         return {}
     try:
         bus = card.driver.device_bus(card.device)
-        return dict(_clocks(nvml, nvml.nvmlDeviceGetHandleByPciBusId(bus.encode())))
+        return dict(clocks_of_handle(nvml, nvml.nvmlDeviceGetHandleByPciBusId(bus.encode())))
     except nvml.NVMLError:
         return {}
     finally:
         nvml.nvmlShutdown()
 
 
-def _clocks(nvml: Any, handle: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # untyped
+def clocks_of_handle(nvml: Any, handle: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # untyped
+    """What NVML tells of a card's clocks, heat and power, by name."""
     questions: dict[str, Callable[[], Any]] = {
         "sm_mhz": lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM),
         "sm_most_mhz": lambda: nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM),
