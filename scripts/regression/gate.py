@@ -1,7 +1,8 @@
 """Says of each metric what became of it, and of the whole run whether it is green.
 
-A `limit` metric fails where the candidate's value is worse than the tolerance; a `paired` one where
-the whole interval is and both sides' values lie apart, twice: `confirmed` joins the two looks.
+A `limit` metric fails where the candidate's value is worse than the tolerance. A `paired` one fails
+where the whole interval is, and both sides' values lie apart, twice: in new processes by
+themselves, started for a suite whose first look leans that way, and in both looks together.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .sentences import change_in_words, instead, label, listed_values, tolerance
 from .words import quantity
 
 __all__ = [
+    "SECOND_LOOK",
     "ExitStatus",
     "Status",
     "Verdict",
@@ -34,6 +36,10 @@ __all__ = [
 ]
 
 P_LIMIT = 0.01
+SECOND_LOOK = 2
+"""How many times the sessions of the first look the second is to have: it decides, and what is
+measured twice on a few noisy processes would be missed too often (see simulation.py)."""
+
 _SLACK = 1e-12
 """What arithmetic alone may add to a change."""
 
@@ -138,24 +144,32 @@ def judged_values(
 
 
 def suspects(verdicts: Iterable[Verdict]) -> list[str]:
-    """The suites to measure again in new processes: those of paired metrics that became worse."""
-    return list(dict.fromkeys(one.metric.suite for one in verdicts if _is_suspect(one)))
+    """The suites to measure again, in new processes and `SECOND_LOOK` times as many sessions.
+
+    Those of paired metrics whose estimate is worse than the tolerance, and whose interval does not
+    hold that nothing changed.
+    """
+    return list(dict.fromkeys(one.metric.suite for one in verdicts if _leans(one)))
 
 
-def confirmed(first: Verdict, second: Verdict) -> Verdict:
-    """The verdict after both looks: worse only where both say so."""
-    if not _is_suspect(first):
+def confirmed(first: Verdict, second: Verdict, together: Verdict) -> Verdict:
+    """The verdict after both looks: worse where the second is by itself, and both together are.
+
+    Args:
+        together: of the values of both looks.
+    """
+    if not _leans(first):
         return first
-    if second.change is None:
-        status, told = Status.UNUSABLE, "it could not be measured again"
-    elif second.status is Status.WORSE:
-        status, told = Status.WORSE, "again in new processes"
-    else:
-        status, told = Status.UNDECIDED, "not so in new processes"
-    found = (
-        second.sentence if second.change is None else change_in_words(first.metric, second.change)
-    )
-    return replace(first, status=status, sentence=f"{first.sentence}; {told}: {found}")
+    if first.change is None or second.change is None or together.change is None:
+        told = f"{first.sentence}; it could not be measured again: {second.sentence}"
+        return replace(first, status=Status.UNUSABLE, sentence=told)
+    status = together.status
+    if status is Status.WORSE and second.status is not Status.WORSE:
+        status = Status.UNDECIDED
+    looks = (change_in_words(first.metric, look.change) for look in (first, second) if look.change)
+    at_first, again = looks
+    told = f"{together.sentence}; at first {at_first}, in new processes {again}"
+    return replace(together, status=status, sentence=told)
 
 
 def verdicts_from_record(record: Record, catalogue: Catalogue) -> list[Verdict]:
@@ -171,13 +185,7 @@ def verdicts_from_record(record: Record, catalogue: Catalogue) -> list[Verdict]:
     verdicts = [_excused(verdict, crashed) for verdict in found]
     if record.second_look is None:
         return verdicts
-    base, candidate = record.second_look
-    return [
-        confirmed(one, judge(one.metric, base.get(one.name), candidate.get(one.name)))
-        if _is_suspect(one)
-        else one
-        for one in verdicts
-    ]
+    return [_looked_again(one, record, record.second_look) for one in verdicts]
 
 
 def exit_status(verdicts: Collection[Verdict], outcomes: Sequence[SuiteOutcome]) -> ExitStatus:
@@ -223,8 +231,28 @@ def _shown(identity: Identity, name: str) -> str:
     return value[:12] if name == "weights" else value
 
 
-def _is_suspect(verdict: Verdict) -> bool:
-    return verdict.status is Status.WORSE and verdict.metric.gate is Gate.PAIRED
+def _leans(verdict: Verdict) -> bool:
+    """Whether a paired metric looks worse than it may be, however sure that is."""
+    metric, change = verdict.metric, verdict.change
+    if metric.gate is not Gate.PAIRED or change is None:
+        return False
+    least = min(_worsening(metric, end) for end in (change.low, change.high))
+    return least > 0 and _worsening(metric, change.estimate) > metric.tolerance
+
+
+def _looked_again(
+    first: Verdict, record: Record, second: tuple[Mapping[str, Samples], Mapping[str, Samples]]
+) -> Verdict:
+    if not _leans(first) or record.base is None:
+        return first
+    name, metric = first.name, first.metric
+    again = tuple(side.get(name, Samples(())) for side in second)
+    earlier = (record.base.values[name], record.candidate.values[name])
+    both = tuple(
+        Samples((*one.sessions, *two.sessions)) for one, two in zip(earlier, again, strict=True)
+    )
+    looks = (judge(metric, *sides, name=name) for sides in (again, both))
+    return confirmed(first, *looks)
 
 
 def _excused(verdict: Verdict, crashed: Mapping[str, str]) -> Verdict:
