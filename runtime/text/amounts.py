@@ -5,7 +5,19 @@ from __future__ import annotations
 import re
 
 from .numerals import read_digits, read_number, shift_point
-from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, counted, preceded, saying
+from .patterns import (
+    NUM,
+    SEP,
+    Rule,
+    Start,
+    after,
+    before,
+    cardinal,
+    counted,
+    digits,
+    preceded,
+    saying,
+)
 from .units import (
     CURRENCIES,
     CURRENCY_CODES,
@@ -27,14 +39,25 @@ __all__ = [
 ]
 
 _PARTS_OF = {"%": "百分之", "‰": "千分之", "‱": "万分之"}
+_WATTS = re.compile(
+    "功率[为是达约]{0,2}$| ?(?:功率|快充|充电|超充|灯|电机|适配|插头|音箱|喇叭|电源)"
+)
+_CROWD = re.compile(
+    "(?:年薪|月薪|销量|粉丝|播放量?|身家|存款|阅读量?|预算)[为是达约超破过]{0,2}$"
+    r"| ?\+|粉|[元块人]|年薪|预算|播放|阅读|点赞|浏览|销量|存款"
+)
+_SIDES = {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}
 _WARM = re.compile("温|室外|最低|最高|夜间|白天|早晨|体感|天气")
 _SPEED = re.compile("时速[为是达约]?$")
-_BY_UNIT = re.compile(r"[\d零一二两三四五六七八九十百千万亿萬億几] ?[\u4e00-\u9fff]{1,3}$")
-_NAME_BEFORE = re.compile("[A-Za-z] ?$")
+_BY_UNIT = re.compile(r"[\d零一二两三四五六七八九十百千万亿萬億几] ?[\u4e00-\u9fff]{1,3}$|[%‰] ?$")
+_NAME_BEFORE = re.compile("(?<![AD]C)(?<=[A-Za-z]) ?$")
 _POWER_BEFORE = re.compile(r"(?:\^-?\d{1,3}|[⁰¹²³⁴-⁹])$")
+_HASHED = re.compile(r"#\d{1,12}$")
+_NO_FRACTION = re.compile("(?:第|血压[为是约达至：: ]{0,2})$")
 _NUMBERED = re.compile(r"第[\d、]*$")
 _LOW_END = re.compile(
-    r"(?:[\d%‰°¥$€²³]|°[CF]|\d[A-Za-z]{1,3}|[\d万亿萬億千百][\u4e00-\u9fff]{1,3}) ?$"
+    r"(?:[\d%‰°¥$€²³]|°[CF]|[AaPp]\.?[Mm]\.?|"
+    r"\d[A-Za-z]{1,3}|[\d万亿萬億千百][\u4e00-\u9fff]{1,3}) ?$"
 )
 
 
@@ -104,13 +127,15 @@ def _mixed_fraction(m: re.Match[str]) -> str | None:
     return f"{read_number(m[1])}又{read_number(m[3])}分之{read_number(m[2])}"
 
 
-def _fraction(m: re.Match[str]) -> str:
+def _fraction(m: re.Match[str]) -> str | None:
+    if _NO_FRACTION.search(before(m, 6)):
+        return None
     return f"{read_number(m[2])}分之{read_number(m[1])}"
 
 
 def _unit(m: re.Match[str]) -> str | None:
     unit = read_unit(m[3])
-    if unit is None or (len(m[3]) == 1 and _NAME_BEFORE.search(before(m, 2))):
+    if unit is None or (len(m[3]) == 1 and _NAME_BEFORE.search(before(m, 3))):
         return None
     if m[1] and "/" not in unit:
         return None
@@ -129,13 +154,24 @@ def _low_high(m: re.Match[str]) -> str:
     return low + counted(m[2])
 
 
+def _ten_thousands(m: re.Match[str]) -> str | None:
+    """A `w` is 万, a `W` watts, unless what stands around says otherwise."""
+    said = _WATTS if m[3] == "w" else _CROWD
+    other = said.search(before(m, 6)) or said.match(m.string, m.end())
+    return f"{_low_high(m)}万" if (m[3] == "w") != bool(other) else None
+
+
 def _angle(m: re.Match[str]) -> str:
-    parts = zip(m.groups(), ("度", "分", "秒"), strict=True)
-    return "".join(read_number(part) + name for part, name in parts if part)
+    parts = zip(m.groups()[:3], ("度", "分", "秒"), strict=True)
+    side = _SIDES.get(m[4] or "", "")
+    spoken = "".join(read_number(part) + name for part, name in parts if part)
+    return spoken if before(m, 2) == side else side + spoken
 
 
 def _per(m: re.Match[str]) -> str | None:
-    below = _below(m[1]) if _BY_UNIT.search(before(m, 8)) else None
+    ahead = before(m, 8)
+    counts = _BY_UNIT.search(ahead) or _POWER_BEFORE.search(ahead)
+    below = _below(m[1]) if counts else None
     return f"每{below}" if below else None
 
 
@@ -172,6 +208,10 @@ def _hash(m: re.Match[str]) -> str:
     return number + ("" if after(m, 1) in ("号", "號") else "号")
 
 
+def _numbered(m: re.Match[str]) -> str | None:
+    return None if _HASHED.search(before(m, 14)) or after(m, 1) in ("号", "號") else "号"
+
+
 def _quarter(m: re.Match[str]) -> str | None:
     if before(m, 2) in ("奥迪", "瑞驰"):
         return None
@@ -196,15 +236,24 @@ def _late_unit(m: re.Match[str]) -> str | None:
 
 
 _D, _L, _S = (Start.DIGIT,), (Start.LETTER,), (Start.SIGN,)
+_OD, _OL = (Start.OPEN_DIGIT,), (Start.OPEN_LETTER,)
 _SIGN = alternatives(CURRENCIES)
+_SIGNS = "".join(sign for sign in CURRENCIES if len(sign) == 1)
 _CODE = alternatives(CURRENCY_CODES)
-_BIG = r"(百万|千万|万亿|[千万萬亿億]|(?:[kKMB]|bn|[mb]illion|trillion)(?![A-Za-z]))?"
+_BIG = r"(百万|千万|万亿|[千万萬亿億]|(?:[kKMBw]|bn|[mb]illion|trillion)(?![A-Za-z]))?"
 _LOW_HIGH = rf"({NUM})(?:{SEP}(?:{_SIGN})?({NUM}))?"
 _PER = alternatives(PER)
 _BELOW = rf"([A-Za-zμ]{{1,4}}[²³23]?(?![A-Za-z])|{_PER})"
+_WHOLE_SQUARE = r"[kdcm]?m(?:[²³]|\^?[23])"
+_LONE_BELOW = r"(?:[hsLg]|min|kg|[md]L|[kcd]?m[²³23]?|s[²2])"
 _WHOLE = r"[A-Za-zμΩ°]{1,6}(?:[²³]|\^?[23](?!\d))?"
-_UNIT = rf"({_WHOLE}(?:/(?:[A-Za-zμ]{{1,4}}[²³23]?|{_PER}))?)"
+_UNIT = rf"({_WHOLE}(?:/(?:100km|[A-Za-zμ]{{1,4}}[²³23]?|{_PER}))?)"
+_LONE_UNIT = rf"(?:{_WHOLE_SQUARE}|μ[msgLA]|(?:k?m|k?g|mg|μg|mm?ol|MB|kW)/{_LONE_BELOW})"
 _ANY_UNIT = rf"(?:{alternatives(UNITS)})(?![A-Za-z])"
+_ANGLE = (
+    rf"({NUM})°(?:(\d{{1,2}}(?:\.\d{{1,6}})?)[′'])?(?:(\d{{1,2}}(?:\.\d{{1,6}})?)[″\"])?"
+    r"(?: ?([NSEW])(?![A-Za-z]))?(?! ?[CF])"
+)
 _PURE_UNIT = alternatives(u for u in UNITS if u.isascii() and u.isalpha() and len(u) > 1)
 LATE_UNIT = Rule(
     "unit",
@@ -215,47 +264,50 @@ LATE_UNIT = Rule(
 """A unit after a number that is written in characters: 十万kg."""
 
 AMOUNT_RULES = (
-    Rule("money", (Start.LETTER, Start.SIGN), rf"({_SIGN}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
-    Rule("money", _L, rf"({_CODE}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
+    Rule("money", (*_OL, *_SIGNS), rf"({_SIGN}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
+    Rule("money", _OL, rf"({_CODE}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
     Rule("money", _D, rf"({NUM}) ?{_BIG} ?({_SIGN}|(?:{_CODE})(?![A-Za-z]))(?!\d)", _money_after),
-    Rule("percent", _D, rf"({NUM}) ?(%)?{SEP}({NUM}) ?([%‰‱])", _percent_range),
-    Rule("percent", _D, rf"({NUM}) ?([%‰‱])", _percent),
-    Rule("percent", _S, rf"\+(?={NUM} ?[%‰‱])", saying("正")),
-    Rule("fraction", _D, r"24/7(?![\d/.])", saying("二十四七")),
-    Rule("fraction", _D, r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
-    Rule("fraction", _D, r"(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)", _fraction),
-    Rule("unit", _D, r"(\d{1,3})°(?:(\d{1,2})[′'])?(?:(\d{1,2})[″\"])?(?![CF])", _angle),
-    Rule("unit", _D, rf"(?:({NUM}){SEP})?({NUM}) ?{_UNIT}(?![A-Za-z\d])", _unit),
+    Rule("percent", _OD, rf"({NUM}) ?(%)?{SEP}({NUM}) ?([%‰‱])", _percent_range),
+    Rule("percent", _OD, rf"({NUM}) ?([%‰‱])", _percent),
+    Rule("percent", "+", rf"\+(?={NUM} ?[%‰‱])", saying("正")),
+    Rule("fraction", _OD, r"24/7(?![\d/.])", saying("二十四七")),
+    Rule("fraction", _OD, r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
+    Rule("fraction", _OD, r"(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)", _fraction),
+    Rule("number", _OD, rf"(?:({NUM}){SEP})?({NUM}) ?([wW])(?![A-Za-z\d])", _ten_thousands),
+    Rule("unit", _OD, _ANGLE, _angle),
+    Rule("unit", _OD, rf"(?:({NUM}){SEP})?({NUM}) ?{_UNIT}(?![A-Za-z\d])", _unit),
     Rule("unit", _D, rf"(?:({NUM}){SEP})?({NUM})([\u4e00-\u9fff]{{1,5}})/{_BELOW}", _per_unit),
     Rule("unit", _L, rf"(?<=[万亿萬億千百多余几\d⁰¹²³⁴-⁹]){_UNIT}(?![A-Za-z\d])", _signed_unit),
-    Rule("unit", _S, rf"/([A-Za-z]{{1,4}}[²³]?|{alternatives(PER)})", _per),
+    Rule("unit", _D, rf"(?:(?<=\d米)[1-9]\d|(?<=\d秒)\d\d)(?![\d.]| ?{MEASURE})", digits),
+    Rule("unit", (*_OL, "μ"), rf"(?<![A-Za-z\d]){_LONE_UNIT}(?![A-Za-z\d/^²³])", _late_unit),
+    Rule("unit", "/", rf"/([A-Za-z]{{1,4}}[²³]?|{alternatives(PER)})", _per),
 )
 
 RANGE_RULES = (
     Rule(
         "unit",
-        _S,
+        "-",
         rf"(?<![\dA-Za-z])-(?= ?{NUM}(?:(?:{SEP}|[到至])-?{NUM})? ?(?:(°[CF]|摄氏|华氏)|度))",
         _below_zero,
     ),
-    Rule("range", _S, r" ?[-~—] ?(?=-?[¥$€£]?\d)", _to),
-    Rule("negative", _S, rf"(?<![\dA-Za-z)）])-(?= ?(?:{_SIGN})?\.?\d)", saying("负")),
+    Rule("range", "-~—", r"(?<=[年月日号])[-~—](?=公元|今(?!天)|现在)", saying("到")),
+    Rule("range", "-~—", r" ?[-~—] ?(?=-?[¥$€£]?\d)", _to),
+    Rule("negative", "-", rf"(?<![\dA-Za-z)）])-(?= ?(?:{_SIGN})?\.?\d)", saying("负")),
 )
 
 NUMBER_RULES = (
     Rule("two", _D, rf"2(?= ?{MEASURE})(?<![\d.,]2)", _two),
     Rule(
         "two",
-        _D,
+        _OD,
         rf"2(?={SEP}\d{{1,3}}(?:\.\d{{1,3}})? ?(?:{MEASURE}|{_ANY_UNIT}))",
         _two,
     ),
-    Rule("about", _D, rf"([1-9])[、,]([1-9])(?= ?{MEASURE})(?!\d)", _about),
-    Rule("ordinal", _D, r"(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", _english_ordinal),
-    Rule(
-        "ordinal", (Start.LETTER, Start.SIGN), r"(?:No\.|NO\.|no\.|№) ?(\d{1,12})(?![\d.])", _numero
-    ),
-    Rule("ordinal", _S, r"#(\d{1,12})(?![\d.])", _hash),
-    Rule("quarter", _L, r"Q([1-4])(?![A-Za-z0-9.])", _quarter),
+    Rule("about", _OD, rf"([1-9])[、,]([1-9])(?= ?{MEASURE})(?!\d)", _about),
+    Rule("ordinal", _OD, r"(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", _english_ordinal),
+    Rule("ordinal", (*_OL, "№"), r"(?:No\.|NO\.|no\.|№) ?(\d{1,12})(?![\d.])", _numero),
+    Rule("ordinal", "#", r"#(\d{1,12})(?![\d.])", _hash),
+    Rule("ordinal", "#", r"(?<=\d)#(?![\dA-Za-z])", _numbered),
+    Rule("quarter", _OL, r"Q([1-4])(?![A-Za-z0-9.])", _quarter),
     Rule("number", _D, r"\d{13,24}(?!\.?\d)", _counted_number),
 )

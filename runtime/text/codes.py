@@ -39,6 +39,11 @@ _DOMAINS = (
     "shop|vip|site|online|club|wang|biz|mil|int"
 )
 _HOST = rf"(?:[A-Za-z0-9_-]{{1,63}}\.){{1,8}}(?:{_DOMAINS})(?![A-Za-z0-9])"
+_FILES = (
+    "txt|md|json|xml|ya?ml|csv|tsv|jpe?g|png|gif|bmp|svg|webp|mp[34]|wav|flac|avi|mkv|mov|pdf|docx?|"
+    "xlsx?|pptx?|zip|rar|tar|gz|7z|exe|dll|apk|py|js|ts|css|html?|php|java|cpp|sh|bat|ini|log|cfg|conf|"
+    "db|sql|psd|epub|onnx"
+)
 _PATH = r"(?:[/?#](?:[A-Za-z0-9/._?=&#%~+@:-]{0,500}[A-Za-z0-9/_=#~])?)?"
 _LINES = re.compile(
     "(?:拨打|打通|打|电话|手机|热线|号码|致电|拨|呼叫|联系|客服|专线|传真|座机|短信|分机|转)"
@@ -54,7 +59,7 @@ _CODES = re.compile(
     "发票|税|门牌|房|微信|手机尾|型|货|款|番|代|会员|准考证|考|取件|取票|批准文|登记|信用|统一社会信用)"
     "(?:编|代)?(?:号码?|码)(?:为|是|[：: ]){0,2}(?:[A-Za-z_-]{0,12})$"
     "|(?:房间|订单|编号|验证码|校验码|动态码|密码|口令|邮编|邮政编码|尾号|QQ号?|ID|股票代码|代码|PIN码?|"
-    "身份证|房号|编码|条形码|ISBN|ISSN|工号|学号|波音|空客|标致|歼|宝马|奔驰)(?:号码?)?"
+    "身份证|房号|编码|条形码|ISBN|ISSN|ICP备|公网安备|端口|频道|工号|学号|波音|空客|标致|歼|宝马|奔驰)(?:号码?)?"
     "(?:为|是|[：: ]){0,2}(?:[A-Za-z_-]{0,12})$"
 )
 _BUILDING = re.compile("(?:[座栋幢]|单元|号楼)$")
@@ -65,7 +70,12 @@ _AIRLINES = frozenset(words("CA MU CZ HU ZH MF SC HO KN GS JD TV PN QW UQ DR MH 
 _CRAFT = behind(
     "歼|运|轰|直|强|教|苏|米格|安|伊尔|东风|红旗|长征|神舟|嫦娥|巨浪|鹰击|空警|翼龙|北斗"
 )
+_CARDS = behind("RTX |GTX |RX |Xeon |Ryzen ")
+_STANDARDS = behind("GB/T |GB/T|GB |ISO |IEC |IEEE |DIN |ANSI |RFC ")
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_SCHOOLS = "(?:高校|院校|大学|工程|名校|硕士|本科|毕业|工作制|加班)"
+_LAUGH = "23{3,9}|6{3,9}"
+_LAUGHING = re.compile(r"(?:^|[，。！!？?~\s太真都哈笑死]|老铁|操作)$")
 _MOBILE = r"(?:\+(86)[- ]?)?(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})"
 _ODD_PHONE = r"\+(\d{1,3})[- ](\(?\d{1,4}\)?)[- ](\d{3,4})(?:[- ]?(\d{2,4}))?(?:[- ]?(\d{2,4}))?"
 _DOTTED = r"\d{1,6}(?:\.\d{1,6})"
@@ -100,7 +110,7 @@ def _parts(m: re.Match[str]) -> str:
 
 
 def _landline(m: re.Match[str]) -> str:
-    line = f"{read_telephone(m[1])}，{read_phone(m[2])}"
+    line = f"{read_telephone(m[1])}，{read_phone(re.sub('[- ]', '', m[2]))}"
     return line + (f"，转{read_telephone(m[3])}" if m[3] else "")
 
 
@@ -124,12 +134,20 @@ def _code(m: re.Match[str]) -> str | None:
 
 
 def _hyphened_code(m: re.Match[str]) -> str:
-    return read_digits(m[0]).replace("-", "杠")
+    return re.sub("[-—/]", "杠", read_digits(m[0])).replace(".", "点")
 
 
 def _room(m: re.Match[str]) -> str | None:
     room = _ROOM.match(m.string, m.end()) or _BUILDING.search(before(m, 2))
     return read_digits(m[0]) if room else None
+
+
+def _stock(m: re.Match[str]) -> str:
+    return f"{m[1]}{read_digits(m[2])} {m[3]}"
+
+
+def _laughed(m: re.Match[str]) -> str | None:
+    return read_digits(m[0]) if _LAUGHING.search(before(m, 2)) else None
 
 
 def _flight(m: re.Match[str]) -> str | None:
@@ -156,7 +174,24 @@ def _ip(m: re.Match[str]) -> str | None:
     if any(int(part) > 255 for part in m[1].split(".")):
         return None
     port = f"冒号{read_digits(m[2])}" if m[2] else ""
-    return read_digits(m[1]).replace(".", "点") + port
+    net = f"斜杠{cardinal(m[3])}" if m[3] else ""
+    return read_digits(m[1]).replace(".", "点") + port + net
+
+
+def _hexadecimal(m: re.Match[str]) -> str | None:
+    """An address of a network card, or of IPv6: it has letters or a gap where a time has none."""
+    pairs = re.fullmatch(r"(?:[\dA-Fa-f]{2}[:-]){5}[\dA-Fa-f]{2}", m[0])
+    if not (pairs or "::" in m[0] or (m[0].count(":") > 3 and re.search("[A-Fa-f]", m[0]))):
+        return None
+    return read_address(m[0])
+
+
+def _processor(m: re.Match[str]) -> str:
+    return f"{read_number(m[1])} {read_digits(m[2])}"
+
+
+def _oil(m: re.Match[str]) -> str:
+    return f"{cardinal(m[1])}W{cardinal(m[2])}"
 
 
 def _model(m: re.Match[str]) -> str:
@@ -164,64 +199,102 @@ def _model(m: re.Match[str]) -> str:
 
 
 _D, _L, _S = (Start.DIGIT,), (Start.LETTER,), (Start.SIGN,)
+_OD, _OL = (Start.OPEN_DIGIT,), (Start.OPEN_LETTER,)
 
 NET_RULES = (
     Rule(
         "email",
-        (Start.DIGIT, Start.LETTER),
+        (*_OD, *_OL),
         rf"[A-Za-z0-9._%+-]{{1,64}}@{_HOST}",
         lambda m: read_address(m[0]),
     ),
     Rule(
         "url",
-        _L,
+        _OL,
         r"(?:https?|ftp)://[A-Za-z0-9/._?=&#%~+@:-]{0,2000}[A-Za-z0-9/_=#~]",
         lambda m: read_address(m[0]),
     ),
     Rule(
         "url",
-        (Start.DIGIT, Start.LETTER),
+        (*_OD, *_OL),
         rf"(?:{_HOST}|www(?:\.[A-Za-z0-9_-]{{1,63}}){{1,8}}|localhost)(?::\d{{1,5}})?{_PATH}",
         lambda m: read_address(m[0]),
     ),
-    Rule("ip", _D, r"(\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(\d{1,5})(?!\d))?", _ip),
+    Rule(
+        "ip",
+        _OD,
+        r"(\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(\d{1,5})(?!\d))?(?:/(\d\d?)(?!\d))?",
+        _ip,
+    ),
+    Rule(
+        "ip",
+        (*_OD, *_OL),
+        r"(?:[\dA-Fa-f]{1,4}(?:::?|-)){1,7}[\dA-Fa-f]{1,4}(?![\dA-Za-z:.])",
+        _hexadecimal,
+    ),
+    Rule(
+        "url",
+        (*_OD, *_OL),
+        rf"[A-Za-z0-9_-]{{1,64}}(?:\.[A-Za-z0-9_-]{{1,16}}){{0,3}}\.(?:{_FILES})(?![A-Za-z0-9])",
+        lambda m: read_address(m[0]),
+    ),
+    Rule("url", _OD, rf"\.(?=(?:{_FILES}|{_DOMAINS}|NET)(?![A-Za-z0-9]))", saying("点")),
+    Rule(
+        "url",
+        "/~",
+        r"(?<![A-Za-z0-9\u4e00-\u9fff<])~?(?:/[A-Za-z0-9._-]{1,64}){2,12}/?",
+        lambda m: read_address(m[0]),
+    ),
 )
 
 TELEPHONE_RULES = (
-    Rule("telephone", (*_D, *_S), rf"{_MOBILE}(?!\d)", _parts),
-    Rule("telephone", _D, r"(1[3-9]\d)\*{4}(\d{4})(?!\d)", _masked),
+    Rule("telephone", (*_D, "+"), rf"{_MOBILE}(?!\d)", _parts),
+    Rule("telephone", _OD, r"(1[3-9]\d)\*{4}(\d{4})(?!\d)", _masked),
     Rule(
         "telephone",
-        _D,
-        r"(0\d{2,3})[-) ]{1,2}(\d{7,8})(?!\d)(?:(?:-|转)(\d{1,5})(?!\d))?",
+        _OD,
+        r"(0\d{2,3})[-) ]{1,2}(\d{7,8}|\d{3,4}[- ]\d{4})(?!\d)"
+        r"(?:(?:-|转)(\d{1,5})(?!\d))?",
         _landline,
     ),
     Rule("telephone", _D, r"([48]00)[- ]?(\d{3})[- ]?(\d{4})(?!\d)", _parts),
-    Rule("telephone", _S, rf"{_ODD_PHONE}(?!\d)", _parts),
+    Rule("telephone", "+", rf"{_ODD_PHONE}(?!\d)", _parts),
     Rule("telephone", _D, r"(?:12306|12315|10086|10010|12345)(?!\.?\d)", _service),
     Rule("telephone", _D, r"\d{3,12}(?![\d.,])", _line),
 )
 
 CODE_RULES = (
-    Rule("model", _S, rf"{_CRAFT}-(?=\d{{1,3}}(?![\d.°%度]))", saying("")),
+    Rule("model", _OD, r"(\d{1,2})W-?(\d\d)(?![\dA-Za-z])", _oil),
+    Rule("model", "-", rf"{_CRAFT}-(?=\d{{1,3}}(?![\d.°%度]))", saying("")),
     Rule("id", _D, r"[1-9]\d{16}[\dXx](?![A-Za-z0-9])", digits),
-    Rule("id", _D, r"\d{1,13}(?:-\d{1,13}){2,6}(?!\d)", _hyphened_code),
+    Rule("id", _OD, r"\d{1,13}(?:-\d{1,13}){2,6}(?!\d)", _hyphened_code),
     Rule("id", _D, r"\d{3,32}(?![\d])", _code),
     Rule("id", _D, r"\d{3,4}(?!\d)", _room),
-    Rule("flight", (*_D, *_L), r"([A-Z]{2}|3U|9C|8L|9H)(\d{3,4})(?![A-Za-z0-9])", _flight),
-    Rule("flight", _L, r"([GDCZTKYLS])(\d{1,4})(?![A-Za-z0-9.])", _train),
+    Rule("id", "-", r"(?<=\d)-(?=0\d{2,12}(?![\d.]))|(?<=号)-(?=\d)", saying("杠")),
+    Rule("id", _OD, r"(\d{3})/(\d\d) ?(?=R\d\d(?!\d))", _hyphened_code),
+    Rule("id", _D, rf"{_STANDARDS}\d{{3,5}}(?:\.\d{{1,2}})?(?:[-—]\d{{4}})?(?!\d)", _hyphened_code),
+    Rule("id", (*_OD, *_OL), r"([A-Z]{2}|)(\d{5,6})\.(SH|SZ|BJ|HK|SS)(?![A-Za-z0-9])", _stock),
+    Rule("id", _OD, r"(?<=[（(])(?:60|00|30|68|83|43|87)\d{4}(?=[）)])", digits),
+    Rule("id", _D, r"7-?11(?=便利|门店|店)", saying("七幺幺")),
+    Rule("id", _D, rf"(?:985|211|996|955|007)(?=(?:[、/和与 ]?(?:985|211))?{_SCHOOLS})", digits),
+    Rule("id", _D, r"(?:0\d|[5-9]\d)(?=[A-Z]{0,2}(?:式(?!太极)|坦克|主战|手枪|步枪))", digits),
+    Rule("id", _D, rf"(?:{_LAUGH})(?=$|[，。！!~…了啊呀哈\s])", _laughed),
+    Rule("flight", (*_OD, *_OL), r"([A-Z]{2}|3U|9C|8L|9H)(\d{3,4})(?![A-Za-z0-9])", _flight),
+    Rule("flight", _OL, r"([GDCZTKYLS])(\d{1,4})(?![A-Za-z0-9.])", _train),
     Rule(
         "id",
-        _L,
+        _OL,
         rf"(?<=[{_PROVINCES}])([A-HJ-NP-Z])[·•. -]?([A-HJ-NP-Z0-9]{{5,6}})(?![A-Za-z0-9])",
         _plate,
     ),
-    Rule("version", _L, rf"([vV])\.?({_DOTTED}{{1,4}})(?!\.?\d)", _version),
-    Rule("version", _D, rf"()({_DOTTED}{{2,5}})(?!\.?\d)", _version),
+    Rule("version", _OL, rf"([vV])\.?({_DOTTED}{{1,4}})(?!\.?\d)", _version),
+    Rule("version", _OD, rf"()({_DOTTED}{{2,5}})(?!\.?\d)", _version),
 )
 
 MODEL_RULES = (
-    Rule("model", _S, r"(?<=[A-Za-z])-(?=\d)", saying("")),
+    Rule("model", "-", r"(?<=[A-Za-z])-(?=\d)", saying("")),
+    Rule("model", _OD, r"(?<=[A-Za-z])(\d{1,2})-(\d{4,5})(?!\d)", _processor),
+    Rule("model", _D, rf"{_CARDS}\d{{4}}(?!\d)", digits),
     Rule(
         "model",
         _D,

@@ -48,10 +48,16 @@ _COUNTED = re.compile(rf" ?{MEASURE}")
 
 
 class Start(Enum):
-    """What a rule's text begins with."""
+    """What a rule's text begins with.
+
+    Open are a number and a word of Latin letters behind which stands more than Chinese
+    characters, a pause or the end: most rules need that, and need not be tried otherwise.
+    """
 
     DIGIT = "digit"
+    OPEN_DIGIT = "open digit"
     LETTER = "letter"
+    OPEN_LETTER = "open letter"
     SIGN = "sign"
 
 
@@ -61,12 +67,13 @@ class Rule:
 
     Attributes:
         name: by which it is switched off; several rules may share one.
+        starts: kinds of beginnings, and the signs it may begin with.
         pattern: of a text that begins as `starts` says.
         reading: what is said, None where this rule does not apply after all.
     """
 
     name: str
-    starts: Sequence[Start]
+    starts: Sequence[Start | str]
     pattern: str
     reading: Callable[[re.Match[str]], str | None]
 

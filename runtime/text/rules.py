@@ -17,7 +17,7 @@ from sambert_trt.engines.errors import InputError
 from .amounts import AMOUNT_RULES, LATE_UNIT, NUMBER_RULES, RANGE_RULES
 from .codes import CODE_RULES, MODEL_RULES, NET_RULES, TELEPHONE_RULES
 from .dates import DATE_RULES, SCORE_RULES, TIME_RULES
-from .patterns import BRACKETED, Edit, Start
+from .patterns import BRACKETED, Edit, Rule, Start
 from .signs import ALWAYS, LATE_ROMAN, MATHS_RULES, SIGN_RULES, TRIGGER
 
 __all__ = [
@@ -49,6 +49,14 @@ EARLY_RULES = (
 )
 LATE_RULES = (*LATE_ROMAN, LATE_UNIT)
 _FALLBACK = "number"
+_WIDER: Mapping[Start | str, tuple[Start, ...]] = {
+    Start.DIGIT: (),
+    Start.OPEN_DIGIT: (Start.DIGIT,),
+    Start.LETTER: (),
+    Start.OPEN_LETTER: (Start.LETTER,),
+}
+"""Kinds of beginnings whose rules are tried too; those of all signs are, for a sign."""
+
 _Tried = tuple[
     Callable[[str, int], "re.Match[str] | None"], Callable[["re.Match[str]"], "str | None"], str
 ]
@@ -83,15 +91,33 @@ def late_edits(text: str, rules: Rules) -> Iterator[Edit]:
     return _edits(text, _tables(rules, early=False))
 
 
-def _edits(text: str, tables: Mapping[Start, tuple[_Tried, ...]]) -> Iterator[Edit]:
+class _Tables(dict["Start | str", tuple[_Tried, ...]]):
+    """The rules to try by what a text begins with, made when such a beginning is met."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        super().__init__()
+        self._rules = tuple(rules)
+
+    def __missing__(self, start: Start | str) -> tuple[_Tried, ...]:
+        kinds = {start, *_WIDER.get(start, (Start.SIGN,))}
+        self[start] = tuple(
+            (re.compile(rule.pattern).match, rule.reading, rule.name)
+            for rule in self._rules
+            if not kinds.isdisjoint(rule.starts)
+        )
+        return self[start]
+
+
+def _edits(text: str, tables: _Tables) -> Iterator[Edit]:
     found = TRIGGER.search(text)
     while found:
-        edit = _first_edit(text, found.start(), tables[_start(found[0])])
+        start = found.start()
+        edit = _first_edit(text, start, tables[_start(text, found)])
         if edit:
             yield edit
             end = edit[1]
         else:
-            end = found.end()
+            end = start + 1 if found[0].isdigit() else found.end()
         found = TRIGGER.search(text, end)
 
 
@@ -109,21 +135,21 @@ def _loses_reading(text: str, end: int, said: str) -> bool:
     return text[end : end + 1] == BRACKETED and said[-1:] != text[end - 1]
 
 
-def _start(trigger: str) -> Start:
-    if trigger[0] in "0123456789.":
-        return Start.DIGIT
-    return Start.LETTER if trigger.isascii() and trigger.isalpha() else Start.SIGN
+def _start(text: str, found: re.Match[str]) -> Start | str:
+    first = found[0][0]
+    if first in "0123456789.":
+        return Start.DIGIT if _is_closed(text, found.end()) else Start.OPEN_DIGIT
+    if first.isascii() and first.isalpha():
+        return Start.LETTER if _is_closed(text, found.end()) else Start.OPEN_LETTER
+    return first
+
+
+def _is_closed(text: str, end: int) -> bool:
+    following = text[end : end + 1]
+    return not following or "\u3400" <= following < "\uf900" or following in "，。；！？"
 
 
 @lru_cache(maxsize=16)
-def _tables(rules: Rules, *, early: bool) -> Mapping[Start, tuple[_Tried, ...]]:
+def _tables(rules: Rules, *, early: bool) -> _Tables:
     known = (*EARLY_RULES, *ALWAYS) if early else LATE_RULES
-    active = [rule for rule in known if rule.name in rules or rule.name == _FALLBACK]
-    return {
-        start: tuple(
-            (re.compile(rule.pattern).match, rule.reading, rule.name)
-            for rule in active
-            if start in rule.starts
-        )
-        for start in Start
-    }
+    return _Tables(rule for rule in known if rule.name in rules or rule.name == _FALLBACK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from .numerals import read_cardinal, read_digits, read_number, read_roman
+from .numerals import read_cardinal, read_digits, read_number, read_roman, read_telephone
 from .patterns import NUM, Rule, Start, after, before, behind, cardinal, saying
 from .units import CURRENCIES
 
@@ -82,6 +82,13 @@ SIGN_NAMES = {
 _SUPERSCRIPT_SIGNS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺"
 _SUPERSCRIPT = str.maketrans(_SUPERSCRIPT_SIGNS, "0123456789-+")
 _POWERS = {"2": "平方", "3": "立方"}
+_CONTRACTED = {"ll": "will", "re": "are", "d": "would"}
+_FACES = r"(?:=_=|=\.=|>_<|-_-(?:\|\|)?|\^_\^|(?<=[:;])-[DPpOo])"
+_AFTER_OPERAND = r"(?:(?<=[\dA-Za-z)\]])|(?<=[\dA-Za-z)\]] ))"
+_AFTER_BRIEF = r"(?:(?<=[\d)\]] )|(?<=(?<![A-Za-z])[A-Za-z] ))"
+_BRIEF = r"(?:-?\d|[A-Za-z](?![A-Za-z]))"
+_STEP_AHEAD = re.compile(r"[\u4e00-\u9fff]{1,12}>")
+_STEP_BEHIND = re.compile(r">[\u4e00-\u9fff]{1,12}$")
 _EQUATION_AHEAD = re.compile(r"[-\dA-Za-z+*/×÷(). ]{1,40}=")
 _EQUATION_BEHIND = re.compile(r"=[-\dA-Za-z+*/×÷(). ]{1,20}$")
 _INLINE_BEFORE = "第图表式注见步例题条类项组和与及或至到、"
@@ -92,6 +99,25 @@ _KINGS = (
     "尼古拉|凯瑟琳|理查|弗朗西斯|庇护|格里高利|克莱门|利奥|阿方索|卡尔|古斯塔夫|亚历山大|弗里德里希|奥托"
 )
 _ROMAN_NOUNS = "期|级|类|型|章|节|部|卷|篇|世|区|代|阶段|等|档|册|幕|集"
+
+
+def _dialled(m: re.Match[str]) -> str:
+    return read_telephone(m[0]).replace("*", "星").replace("#", "井")
+
+
+def _path(m: re.Match[str]) -> str | None:
+    """A pause between the steps of a way through menus; a lone sign compares."""
+    steps = _STEP_AHEAD.match(m.string, m.end()) or _STEP_BEHIND.search(before(m, 14))
+    return "，" if steps else None
+
+
+def _contracted(m: re.Match[str]) -> str:
+    """Written out, since without its apostrophe it is another word: `well`, `were`, `shed`."""
+    return f"{m[1]} {_CONTRACTED[m[2].lower()]}"
+
+
+def _ion(m: re.Match[str]) -> str:
+    return read_digits(m[1].translate(_SUPERSCRIPT)) + ("加" if m[2] == "⁺" else "减")
 
 
 def _minus(m: re.Match[str]) -> str | None:
@@ -158,46 +184,69 @@ def _plain_sign(m: re.Match[str]) -> str:
 
 
 _D, _L, _S = (Start.DIGIT,), (Start.LETTER,), (Start.SIGN,)
+_OD, _OL = (Start.OPEN_DIGIT,), (Start.OPEN_LETTER,)
 
+CODE_SIGN_RULES = (
+    Rule("sign", "*", r"\*(?=号?键)", saying("星")),
+    Rule("sign", "#", r"#(?=号?键)", saying("井")),
+    Rule("sign", "*", r"(?<![\dA-Za-z])\*#?\d{1,8}(?:\*\d{1,11})?#(?![\dA-Za-z])", _dialled),
+    Rule("sign", "=>-^", rf"{_FACES}(?![A-Za-z\d_])", saying(" ")),
+    Rule("sign", _OL, r"(?:T_T|T\^T|o_O|O_o|O_O)(?![A-Za-z\d_])", saying(" ")),
+    Rule("sign", "=", rf"{_AFTER_OPERAND}={{2,3}}(?= ?[\dA-Za-z(\[\"'-])", saying("等于")),
+    Rule("sign", "=~", r"(?<!=)={2,3}(?!=)|(?<!~)~~(?!~)", saying(" ")),
+    Rule("sign", "+", r"(?<![^\n])\+ (?=[\u4e00-\u9fff])", saying(" ")),
+    Rule("sign", "&", r"&&", saying("和")),
+    Rule("sign", "|", rf"{_AFTER_OPERAND}\|\|(?= ?[\dA-Za-z(!])", saying("或")),
+    Rule("sign", ">", r"(?<=[\u4e00-\u9fff])>(?=[\u4e00-\u9fff])", _path),
+    Rule("sign", _OL, r"([A-Za-z]{1,20})'(ll|re|d|LL|RE|D)(?![A-Za-z])", _contracted),
+    Rule(
+        "id", "-", r"(?:(?<=[图表式例]\d)|(?<=[图表式例]\d\d))-(?=\d{1,3}(?![\d.]))", saying("杠")
+    ),
+)
 MATHS_RULES = (
-    Rule("maths", _S, r"(?<=[\dA-Za-z)²³])-(?=[\dA-Za-z(])", _minus),
-    Rule("maths", _D, rf"({NUM})[eE]([+-]?\d{{1,4}})(?![\dA-Za-z.])", _scientific),
-    Rule("maths", _S, r"[⁻⁺]?[⁰¹²³⁴-⁹]{1,6}", _superscript),
-    Rule("maths", _S, r"\^ ?\(?([-+]?\d{1,4})(?!\d)\)?", lambda m: _power(m[1])),
-    Rule("maths", _S, r"[×*](?= ?[\dA-Za-z(√π])(?<=[\dA-Za-z)²³π\u4e00-\u9fff].)", _times),
-    Rule("maths", _L, r"(?<=\d)[xX](?=\d)(?<![^\d]0[xX])(?<!^0[xX])", saying("乘")),
+    *CODE_SIGN_RULES,
+    Rule("maths", "<", rf"{_AFTER_BRIEF}<(?= {_BRIEF})", saying("小于")),
+    Rule("maths", ">", rf"{_AFTER_BRIEF}>(?= {_BRIEF})", saying("大于")),
+    Rule("maths", _SUPERSCRIPT_SIGNS, r"(?<=[A-Za-z\d)])([⁰¹²³⁴-⁹]{0,2})([⁺⁻])(?![⁰¹²³⁴-⁹])", _ion),
+    Rule("maths", "-", r"(?<=[\dA-Za-z)²³])-(?=[\dA-Za-z(])", _minus),
+    Rule("maths", _OD, rf"({NUM})[eE]([+-]?\d{{1,4}})(?![\dA-Za-z.])", _scientific),
+    Rule("maths", _SUPERSCRIPT_SIGNS, r"[⁻⁺]?[⁰¹²³⁴-⁹]{1,6}", _superscript),
+    Rule("maths", "^", r"\^ ?\(?([-+]?\d{1,4})(?!\d)\)?", lambda m: _power(m[1])),
+    Rule("maths", "×*", r"[×*](?= ?[\dA-Za-z(√π])(?<=[\dA-Za-z)²³π\u4e00-\u9fff].)", _times),
+    Rule("maths", _OL, r"(?<=\d)[xX](?=\d)(?<![^\d]0[xX])(?<!^0[xX])", saying("乘")),
     Rule(
         "maths",
-        _S,
+        "<",
         r"<(?=-?\d)|(?<=[\dA-Za-z\u4e00-\u9fff)²³π])<(?=[-A-Za-z\u4e00-\u9fff])",
         saying("小于"),
     ),
     Rule(
         "maths",
-        _S,
+        ">",
         r">(?=-?\d)|(?<=[\dA-Za-z\u4e00-\u9fff)²³π])>(?=[-A-Za-z\u4e00-\u9fff])",
         saying("大于"),
     ),
-    Rule("maths", _S, r"<=", saying("小于等于")),
-    Rule("maths", _S, r">=", saying("大于等于")),
-    Rule("maths", _S, r"!=", saying("不等于")),
-    Rule("maths", _S, r"→(?=.)(?<=.→)", saying("到")),
+    Rule("maths", "<", r"<=", saying("小于等于")),
+    Rule("maths", ">", r">=", saying("大于等于")),
+    Rule("maths", "!", r"!=", saying("不等于")),
+    Rule("maths", "→", r"→(?=.)(?<=.→)", saying("到")),
 )
 
 SIGN_RULES = (
     Rule("roman", _S, r"[Ⅰ-ⅿ]{1,12}", _roman),
     Rule("circled", _S, rf"[{CIRCLED}]", _circled),
-    Rule("list", _D, r"(\d{1,3})\.(?= ?[A-Za-z\u4e00-\u9fff“《])", _item),
-    Rule("sign", _S, r"([=+&@%*_/~|\\-])\1{3,2000}", saying(" ")),
-    Rule("sign", _S, r"(?<=[A-Za-z])#(?![A-Za-z\d])", saying("井")),
-    Rule("sign", _S, r"(?<=[A-Za-z\d\u4e00-\u9fff])/(?=[A-Za-z\d\u4e00-\u9fff])", saying("、")),
-    Rule("sign", _S, r"(?<=[A-Za-z\d])_(?=[A-Za-z\d])", saying("下划线")),
-    Rule("sign", _S, r"\\(?=[A-Za-z])", saying("反斜杠")),
+    Rule("list", _OD, r"(\d{1,3})\.(?= ?[A-Za-z\u4e00-\u9fff“《])", _item),
+    Rule("sign", "=+&@%*_/~|\\-", r"([=+&@%*_/~|\\-])\1{3,2000}", saying(" ")),
+    Rule("sign", "#", r"(?<=[A-Za-z])#(?![A-Za-z\d])", saying("井")),
+    Rule("sign", "/", r"(?<=[A-Za-z\d\u4e00-\u9fff])/(?=[A-Za-z\d\u4e00-\u9fff])", saying("、")),
+    Rule("sign", "_", r"(?<=[A-Za-z\d])_(?=[A-Za-z\d])", saying("下划线")),
+    Rule("sign", "\\", r"\\(?=[A-Za-z])", saying("反斜杠")),
     Rule("sign", _S, r"[^\d]", _sign),
 )
 
 LATE_ROMAN = (
     Rule("roman", _L, r"(?<=第)[IVX]{1,7}(?![A-Za-z])", _ascii_roman),
+    Rule("roman", _L, r"(?<=[a-z] )(?:II|III|IV|VI{1,3}|IX|XI{1,3})(?![A-Za-z])", _ascii_roman),
     Rule("roman", _L, rf"{behind(_KINGS)} ?[IVX]{{1,7}}(?![A-Za-z])", _ascii_roman),
     Rule("roman", _L, rf"(?!XX)(?:[IVX]{{2,6}}|I)(?=(?:{_ROMAN_NOUNS}))", _ascii_roman),
 )
@@ -214,7 +263,7 @@ SIGNS = frozenset(
 """Signs that a rule may read, beside Roman and circled numbers."""
 
 TRIGGER = re.compile(
-    r"\d|(?<![A-Za-z])[A-Za-z]+|(?<![A-Za-z\d])\.(?=\d)|!(?==)"
+    r"\d{1,24}|(?<![A-Za-z])[A-Za-z]+|(?<![A-Za-z\d])\.(?=[\dA-Za-z])|!(?==)"
     rf"|[Ⅰ-ⅿ{CIRCLED}{re.escape(''.join(sorted(SIGNS)))}]"
 )
 """Where a rule is tried: a number, a word of Latin letters, a sign."""

@@ -74,7 +74,8 @@ def _pause(text: str, token: re.Match[str]) -> str:
     if mark == "." and _is_within_name(text, token.start()):
         return ""
     if mark == "." and _OPTION.search(text[max(0, token.start() - 2) : token.start()]):
-        return "，" if text[token.end() : token.end() + 1] > " " else "。"
+        begins = token.start() == 1
+        return "，" if begins or text[token.end() : token.end() + 1] > " " else "。"
     return _PAUSES.get(mark[:2], "")
 
 

@@ -88,6 +88,15 @@ def test_what_is_no_arpabet_is_named(arpabet: str) -> None:
         ("grpc", "letters", "JH IY1 AA1 R P IY1 S IY1"),
         ("abc", "letters", "EY1 B IY1 S IY1"),
         ("NEMO", "rule", "N EH1 M OW0"),
+        ("dont", "lexicon", "D OW1 N T"),
+        ("Dont", "lexicon", "D OW1 N T"),
+        ("DONT", "lexicon", "D OW1 N T"),
+        ("its", "lexicon", "IH1 T S"),
+        ("Im", "lexicon", "AY1 M"),
+        ("IM", "letters", "AY1 EH1 M"),
+        ("OBrien", "lexicon", "OW0 B R AY1 AH0 N"),
+        ("apples", "lexicon", "AE1 P AH0 L Z"),
+        ("bosss", "lexicon", "B AO1 S IH0 Z"),
     ],
 )
 def test_words(word: str, rules: str, spoken: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sambert_trt.runtime.text import rules as rules_module
 from sambert_trt.runtime.text.marks import MARK, is_mark
 from sambert_trt.runtime.text.normalize import ALL_RULES, normalize, normalize_text, rules_without
-from sambert_trt.runtime.text.patterns import Rule
+from sambert_trt.runtime.text.patterns import Rule, Start
 from sambert_trt.runtime.text.readings import HANZI
+from sambert_trt.runtime.text.signs import SIGNS
 
 TABLE = Path(__file__).parent / "data" / "normalisation.tsv"
 ROWS = [line.split("\t")[1] for line in TABLE.read_text(encoding="utf-8").splitlines()]
@@ -65,6 +66,26 @@ def test_any_text_keeps_its_origins_and_marks(text: str, rules: frozenset[str]) 
 def test_a_number_is_never_silent(text: str, rules: frozenset[str]) -> None:
     has_digit = any(c.isdigit() for c in text)
     assert bool(re.search(HANZI, normalize_text(text, rules))) == has_digit
+
+
+@settings(max_examples=150, deadline=None)
+@given(WRITTEN)
+def test_rules_that_are_not_tried_would_not_have_matched(text: str) -> None:
+    said = normalize_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules_module, "_is_closed", lambda text, end: False)
+        assert normalize_text(text) == said
+
+
+def test_rules_that_name_their_signs_match_at_no_other() -> None:
+    around = ("3", "a", "好", "(", " ", "")
+    for rule in _rules():
+        named = {s for s in rule.starts if not isinstance(s, Start)}
+        if not named or Start.SIGN in set(rule.starts):
+            continue
+        matches = re.compile(rule.pattern).match
+        for sign, before, after in product(SIGNS - named, around, around):
+            assert matches(f"{before}{sign}{after}", len(before)) is None
 
 
 @settings(max_examples=75, deadline=None)
