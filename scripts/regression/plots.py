@@ -125,9 +125,8 @@ def _lane(lane: Lane, span: tuple[float, float], y: float, kind: str) -> Iterato
 
 
 def _box(values: Sequence[float], span: tuple[float, float], y: float) -> Iterator[str]:
-    quarters = (
-        statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
-    )
+    many = [*values, *values] if len(values) == 1 else values
+    quarters = statistics.quantiles(many, n=4, method="inclusive")
     low, middle, high = (_at(value, span) for value in quarters)
     yield (
         f'<rect class="box" x="{low:.1f}" y="{y - 15}" width="{high - low:.1f}" height="30" '

@@ -13,10 +13,13 @@ __all__ = [
     "DASH",
     "amount",
     "change",
+    "direction",
     "duration",
+    "flattened",
     "interval",
     "one_line",
     "quantity",
+    "step",
     "tolerance",
 ]
 
@@ -48,11 +51,14 @@ def quantity(value: float | None, unit: str) -> str:
         return DASH
     if not math.isfinite(value):
         return "not finite"
-    steps = _STEPS.get(unit, ((1.0, unit),))
-    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
-    if not value:
-        size, name = 1.0, unit
+    size, name = step(value, unit)
     return f"{amount(value / size)} {name}".rstrip()
+
+
+def step(value: float, unit: str) -> tuple[float, str]:
+    """The step of a unit that suits a value: its size, and its name: 1e-3 and ms for 0.004 s."""
+    steps = _STEPS.get(unit, ((1.0, unit),)) if value else ((1.0, unit),)
+    return next((found for found in steps if abs(value) >= found[0]), steps[-1])
 
 
 def change(metric: Metric, value: float | None) -> str:
@@ -85,7 +91,8 @@ def tolerance(metric: Metric) -> str:
         return "nothing"
     if metric.scale is Scale.RATIO:
         return f"{100 * metric.tolerance:.3g} %"
-    return quantity(metric.tolerance, metric.unit)
+    size, name = step(metric.tolerance, metric.unit)
+    return f"{metric.tolerance / size:g} {name}".rstrip()
 
 
 def direction(metric: Metric) -> str:
@@ -105,11 +112,6 @@ def one_line(text: str) -> str:
     """The text on one line: colours are dropped, what cannot be printed becomes a blank."""
     plain = _COLOURED.sub("", text)
     return " ".join("".join(c if c.isprintable() else " " for c in plain).split())
-
-
-def listed(facts: Mapping[str, Any]) -> str:
-    """`cores 2, governor performance`; nested facts by their dotted names, empty ones left out."""
-    return ", ".join(f"{name} {value}" for name, value in flattened(facts))
 
 
 def flattened(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

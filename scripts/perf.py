@@ -1,0 +1,49 @@
+"""Says whether speech became slower, bigger or worse: two trees are measured in turn and judged.
+
+    python scripts/perf.py compare --base main
+    python scripts/perf.py explain stage.vocoder.seconds
+
+docs/regression.md says how verdicts come about. Exit codes: 0 green; 1 something became worse;
+2 wrong usage, or sides that cannot be compared; 3 something could not be measured; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from regression.commands import parser
+from regression.gate import ExitStatus
+
+from sambert_trt.engines.errors import InputError, SambertError, VoiceError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads the command line and does what it says; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser((__doc__ or "").splitlines()[0]).parse_args(words)
+    options.command = ("python", "scripts/perf.py", *words)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        status: ExitStatus = options.do(options)
+    except (InputError, VoiceError) as error:
+        return _failed(error, ExitStatus.USAGE)
+    except SambertError as error:
+        return _failed(error, ExitStatus.NOT_MEASURED)
+    except KeyboardInterrupt:
+        return _failed("interrupted before anything was measured", ExitStatus.INTERRUPTED)
+    return int(status)
+
+
+def _failed(reason: object, status: ExitStatus) -> int:
+    print(f"perf: {reason}", file=sys.stderr)
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

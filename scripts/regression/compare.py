@@ -1,0 +1,239 @@
+"""A whole run: every suite of one side or of both in turn, judged, with a second look at failures.
+
+What was measured stays when a suite crashes or the user breaks the run off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from sambert_trt.engines.errors import InputError
+
+from .catalogue import Catalogue
+from .gate import (
+    SECOND_LOOK,
+    ExitStatus,
+    Verdict,
+    compare_refusal,
+    exit_status,
+    suspects,
+    verdicts_from_record,
+)
+from .machine import cautions, differences, fingerprint
+from .pairing import Measured, identities, measure
+from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
+from .report import Report, of_suites, unsteady, without_times
+from .suite import Settings, Suite
+from .trees import Tree, dependency_notes
+
+__all__ = ["BASE", "CANDIDATE", "Plan", "judged_against", "run"]
+
+BASE, CANDIDATE = "base", "candidate"
+Values = dict[str, Samples]
+Measure = Callable[..., Measured]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured.
+
+    Attributes:
+        sides: settings by side, `BASE` first where there is one, and `CANDIDATE`.
+        trees: the same sides' trees.
+        seed: of the order of turns.
+        across: compare different voices, precisions, backends and threads, too.
+        measure: how a suite is measured.
+    """
+
+    command: tuple[str, ...]
+    suites: Sequence[Suite]
+    sides: Mapping[str, Settings]
+    trees: Mapping[str, Tree]
+    seed: int = 0
+    across: bool = False
+    measure: Measure = measure
+
+
+@dataclass
+class _Found:
+    """What was measured so far."""
+
+    values: dict[str, Values]
+    outcomes: list[SuiteOutcome] = field(default_factory=list)
+    again: dict[str, Values] | None = None
+
+    def add(self, measured: Measured) -> None:
+        """Takes a suite in."""
+        self.outcomes.append(measured.outcome)
+        for name, values in measured.values.items():
+            self.values[name].update(values)
+
+    def add_again(self, measured: Measured) -> None:
+        """Takes a suite's second look in; how it ended is told only where that went wrong."""
+        assert self.again is not None
+        outcome = measured.outcome
+        if outcome.status is not SuiteStatus.MEASURED:
+            self.outcomes.append(replace(outcome, name=f"{outcome.name} (again)"))
+        for name, values in measured.values.items():
+            self.again[name].update(values)
+
+    def put(self, record: Record) -> Record:
+        """The record with it."""
+        base = record.base and replace(record.base, values=dict(self.values[BASE]))
+        candidate = replace(record.candidate, values=dict(self.values[CANDIDATE]))
+        again = (self.again[BASE], self.again[CANDIDATE]) if self.again is not None else None
+        return replace(
+            record,
+            base=base,
+            candidate=candidate,
+            outcomes=tuple(self.outcomes),
+            second_look=again,
+        )
+
+
+def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
+    """Measures and judges.
+
+    Args:
+        say: gets what is to be shown of the progress, line ends included.
+
+    Raises:
+        InputError: the sides cannot be compared.
+        WorkerError: a side cannot say what it speaks with.
+    """
+    speaking = identities(plan.sides)
+    sides = {name: _side(plan, name, speaking[name]) for name in plan.sides}
+    remarks = list(_differences(plan, sides))
+    before, started = fingerprint(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    record = Record(started, plan.command, before, before, sides[CANDIDATE], sides.get(BASE))
+    record = replace(record, settings=_settings(plan))
+    found = _Found({name: {} for name in plan.sides})
+    interrupted = False
+    try:
+        _measure_all(plan, found, say)
+        _look_again(plan, suspects(verdicts_from_record(found.put(record), catalogue)), found, say)
+    except KeyboardInterrupt:
+        interrupted = True
+    record = replace(found.put(record), machine_after=fingerprint())
+    return _judged(record, catalogue, remarks, interrupted=interrupted)
+
+
+def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
+    """A run of one side, judged by a record of another run: what is the same at every run only.
+
+    Raises:
+        InputError: the sides cannot be compared.
+    """
+    measured = [o.name for o in report.record.outcomes if o.status is SuiteStatus.MEASURED]
+    base = replace(
+        baseline.candidate,
+        label=f"record of {baseline.started}",
+        values=of_suites(baseline.candidate.values, report.catalogue, measured),
+    )
+    remarks = compare_refusal(base, report.record.candidate, across=across)
+    record = replace(report.record, base=base)
+    told = "times and memory are shown and not judged: the record is of another run"
+    judged = _judged(
+        record,
+        without_times(report.catalogue),
+        [*report.remarks, *remarks, told],
+        interrupted=not report.complete,
+    )
+    return replace(judged, catalogue=report.catalogue)
+
+
+def _measure_all(plan: Plan, found: _Found, say: Say) -> None:
+    for suite in plan.suites:
+        say(f"{suite.name:13}")
+        measured = plan.measure(suite, plan.sides, seed=plan.seed)
+        found.add(measured)
+        say(f"{_outcome_words(measured)}\n")
+
+
+def _look_again(plan: Plan, names: Collection[str], found: _Found, say: Say) -> None:
+    """Measures these suites in new processes: something has failed in them."""
+    if not names:
+        return
+    found.again = {name: {} for name in plan.sides}
+    for suite in plan.suites:
+        if suite.name in names:
+            say(f"{suite.name:13}again: ")
+            larger = replace(suite, sessions=SECOND_LOOK * suite.sessions)
+            measured = plan.measure(larger, plan.sides, seed=plan.seed + 1)
+            found.add_again(measured)
+            say(f"{_outcome_words(measured)}\n")
+
+
+def _outcome_words(measured: Measured) -> str:
+    outcome = measured.outcome
+    count = len({name for values in measured.values.values() for name in values})
+    what = f"{count} metrics" if outcome.status is SuiteStatus.MEASURED else outcome.status.value
+    reason = f"  {' '.join(outcome.reason.split())[:200]}" if outcome.reason else ""
+    return f"{outcome.seconds:6.1f} s  {what}{reason}"
+
+
+def _judged(
+    record: Record, catalogue: Catalogue, remarks: Sequence[str], *, interrupted: bool
+) -> Report:
+    changed = differences(record.machine, record.machine_after)
+    verdicts = unsteady(verdicts_from_record(record, catalogue), "; ".join(changed))
+    status = _status(verdicts, record, interrupted=interrupted)
+    known = [*remarks, *_of_machine(record, changed), *_partly(record)]
+    return Report(record, catalogue, verdicts, status, known)
+
+
+def _of_machine(record: Record, changed: Sequence[str]) -> Iterator[str]:
+    """What changed during the run, and what disturbed it before or after."""
+    for text in changed:
+        yield f"the machine changed during the run: {text}; what became of times stays open"
+    yield from dict.fromkeys((*cautions(record.machine), *cautions(record.machine_after)))
+
+
+def _status(verdicts: Sequence[Verdict], record: Record, *, interrupted: bool) -> ExitStatus:
+    return ExitStatus.INTERRUPTED if interrupted else exit_status(verdicts, record.outcomes)
+
+
+def _partly(record: Record) -> list[str]:
+    """Suites that only one side could be measured by."""
+    return [
+        f"suite {outcome.name}: {outcome.reason}"
+        for outcome in record.outcomes
+        if outcome.status is SuiteStatus.MEASURED and outcome.reason
+    ]
+
+
+def _differences(plan: Plan, sides: Mapping[str, Side]) -> tuple[str, ...]:
+    """What differs between the sides where that is allowed.
+
+    Raises:
+        InputError: it is not.
+    """
+    if BASE not in sides:
+        return ()
+    try:
+        return compare_refusal(sides[BASE], sides[CANDIDATE], across=plan.across)
+    except InputError as error:
+        raise InputError(f"{error} (--across)") from error
+
+
+def _side(plan: Plan, name: str, identity: Identity) -> Side:
+    tree = plan.trees[name]
+    notes: tuple[str, ...] = ()
+    if name == CANDIDATE and BASE in plan.trees:
+        notes = dependency_notes(plan.trees[BASE], tree)
+    return Side(tree.label, tree.sha, tree.changed, identity, {}, notes)
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    one = plan.sides[CANDIDATE]
+    return {
+        "backend": one.backend,
+        "full": one.full,
+        "seed": plan.seed,
+        "suites": {suite.name: [suite.sessions, suite.rounds] for suite in plan.suites},
+        "threads": one.threads,
+    }

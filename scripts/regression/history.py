@@ -1,0 +1,141 @@
+"""How metrics went on from run to run: as lines for a terminal and as pictures.
+
+Runs on different machines, or with different voices, backends and precisions, are lines of their
+own: nothing is ever joined or compared across them.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from sambert_trt.engines.errors import InputError
+
+from .catalogue import Catalogue
+from .machine import machine_name
+from .page import page, text
+from .plots import Point, trend
+from .record import Record, Samples, Side
+from .store import History
+from .words import direction, one_line, quantity, step
+
+__all__ = ["history_html", "history_lines", "matching", "trends"]
+
+_SHOWN = 12
+"""Of a line's runs, as many are printed; pictures show all."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One value in a line: when, of what commit, and its samples."""
+
+    place: int
+    started: str
+    revision: str
+    samples: Samples
+
+    @property
+    def middle(self) -> float:
+        """The median."""
+        return statistics.median(self.samples.all)
+
+
+def matching(records: Sequence[Record], catalogue: Catalogue, pattern: str | None) -> list[str]:
+    """The measured names that a pattern (`stage.*`, or one of the catalogue) means.
+
+    Raises:
+        InputError: none does.
+    """
+    names = {name for record in records for name in record.candidate.values}
+    known = [name for name in names if any(m.matches(name) for m in catalogue.metrics)]
+    if pattern is None:
+        return catalogue.ordered(known)
+    found = [name for name in known if is_meant(name, catalogue, pattern)]
+    if not found:
+        held = ", ".join(sorted({catalogue.metric(name).name for name in known})) or "none"
+        raise InputError(f"no metric {pattern!r} in the history; it holds {held}")
+    return catalogue.ordered(found)
+
+
+def is_meant(name: str, catalogue: Catalogue, pattern: str) -> bool:
+    """Whether a name fits a pattern, begins with it, or is of the catalogue's metric of that name."""
+    fits = fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+    return fits or catalogue.metric(name).name == pattern
+
+
+def lines_of_metric(records: Sequence[Record], name: str) -> Mapping[str, Sequence[Run]]:
+    """The runs with a metric by machine and what was measured, oldest first."""
+    lines: dict[str, list[Run]] = {}
+    for place, record in enumerate(sorted(records, key=lambda record: record.started)):
+        samples = record.candidate.values.get(name)
+        if samples is not None and samples.all:
+            run = Run(place, record.started, _revision(record.candidate), samples)
+            lines.setdefault(line_name(record), []).append(run)
+    return lines
+
+
+def line_name(record: Record) -> str:
+    """What has to be alike for two runs to stand in one line."""
+    found = record.candidate.identity
+    if found is None:
+        return machine_name(record.machine)
+    facts = (found.voice, found.weights[:8], found.precision, found.backend, found.threads)
+    return f"{machine_name(record.machine)}; {' '.join(map(str, facts))} thread(s)"
+
+
+def history_lines(history: History, catalogue: Catalogue, pattern: str | None) -> Iterator[str]:
+    """The trend as text: a block a metric, in it a line for each machine's last runs."""
+    for note in history.notes:
+        yield f"left out: {one_line(note)}"
+    for name in matching(history.records, catalogue, pattern):
+        metric = catalogue.metric(name)
+        yield f"\n{name}  {metric.title}, {direction(metric)}"
+        for machine, runs in lines_of_metric(history.records, name).items():
+            yield f"  {machine}: {len(runs)} run{'s' if len(runs) > 1 else ''}"
+            for run in runs[-_SHOWN:]:
+                value = quantity(run.middle, metric.unit)
+                yield f"    {_date(run.started)}  {run.revision:14} {value:>12}"
+
+
+def history_html(history: History, catalogue: Catalogue, pattern: str | None) -> str:
+    """The trend as a page."""
+    names = matching(history.records, catalogue, pattern)
+    content = ["<section>", *(f"<p>left out: {text(note)}</p>" for note in history.notes)]
+    content.append("<p>Runs of different machines, voices and backends are never joined.</p>")
+    content += [*trends(history.records, catalogue, names), "</section>"]
+    runs = len(history.records)
+    return page("perf: history", f"{runs} runs, {len(names)} metrics", content)
+
+
+def trends(records: Sequence[Record], catalogue: Catalogue, names: Sequence[str]) -> Iterator[str]:
+    """A picture for each metric, as lines of HTML."""
+    for name in names:
+        lines = lines_of_metric(records, name)
+        if lines:
+            yield from _figure(name, catalogue, lines)
+
+
+def _figure(name: str, catalogue: Catalogue, lines: Mapping[str, Sequence[Run]]) -> Iterator[str]:
+    metric = catalogue.metric(name)
+    most = max(abs(run.middle) for runs in lines.values() for run in runs)
+    size, unit = step(most, metric.unit)
+    points = {machine: [_point(run) for run in runs] for machine, runs in lines.items()}
+    yield f"<figure><h3>{text(metric.title)} <code>{text(name)}</code></h3>"
+    yield f"<p>{text(direction(metric))}</p>"
+    yield from ('<div class="scroll" tabindex="0">', trend(name, unit, size, points), "</div>")
+    yield "</figure>"
+
+
+def _point(run: Run) -> Point:
+    values = run.samples.all
+    return Point(run.place, run.middle, min(values), max(values), _date(run.started))
+
+
+def _date(started: str) -> str:
+    return one_line(started)[:16].replace("T", " ")
+
+
+def _revision(side: Side) -> str:
+    return f"{side.revision[:12] or side.label}{'+' if side.changed else ''}"

@@ -1,0 +1,75 @@
+"""A page of HTML in the project's look: what stands around a report, tables, escaping.
+
+Nothing from elsewhere and no scripts: a policy in the page forbids both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from .style import STYLE
+from .words import one_line
+
+__all__ = ["TABLE_END", "lines_of", "page", "table_head", "text"]
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+_NUMBERS = (
+    "base",
+    "candidate",
+    "change",
+    "95 %",
+    "may be worse by",
+    "median",
+    "from",
+    "to",
+    "time",
+)
+TABLE_END = "</tbody></table></div>"
+
+
+def page(title: str, subtitle: str, content: Sequence[str]) -> str:
+    """A page of the project's look around lines of HTML."""
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en">',
+        "<head>",
+        '<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        '<meta name="color-scheme" content="light dark">',
+        '<meta name="referrer" content="no-referrer">',
+        f"<title>{text(title)}</title>",
+        f"<style>{STYLE}</style>",
+        "</head>",
+        "<body>",
+        '<a class="skip" href="#content">Skip to the report</a>',
+        f"<header><h1>{text(title)}</h1><p>{text(subtitle)}</p></header>",
+        '<main id="content">',
+        *content,
+        "</main>",
+        "</body>",
+        "</html>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def table_head(names: Sequence[str], label: str) -> Iterator[str]:
+    """Opens a table; `TABLE_END` closes it."""
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{text(label)}"><table>'
+    yield f'<caption class="unseen">{text(label)}</caption>'
+    cells = (
+        f'<th scope="col"{" class=number" if name in _NUMBERS else ""}>{text(name)}</th>'
+        for name in names
+    )
+    yield f"<thead><tr>{''.join(cells)}</tr></thead><tbody>"
+
+
+def text(words: str) -> str:
+    """Escaped, on one line."""
+    return escape(one_line(words), quote=True)
+
+
+def lines_of(words: str) -> str:
+    """Escaped, its lines kept."""
+    return "\n".join(text(line) for line in words.splitlines())

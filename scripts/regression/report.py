@@ -1,0 +1,198 @@
+"""What a finished run says, before it is terminal lines, Markdown, XML or HTML."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from .catalogue import Catalogue, Gate, Metric, Scale
+from .gate import ExitStatus, Status, Verdict
+from .record import Record, Samples, Side, SuiteOutcome, SuiteStatus
+from .words import change, duration, interval, one_line, quantity
+
+__all__ = [
+    "METHOD",
+    "Report",
+    "change_words",
+    "interval_words",
+    "unsteady",
+    "without_times",
+]
+
+METHOD = (
+    "Both trees ran on this machine in one go, in turns of random order, each in processes of its "
+    "own; the change is the geometric mean over the pairs of processes of candidate over base, "
+    "with its 95 % interval by bootstrap, and Mann-Whitney's p.",
+    "What is the same at every run fails when it is worse than its tolerance; what varies fails "
+    "only when the whole interval is, with p below 0.01, and again in new processes.",
+)
+_NAMED = 3
+_OUTCOMES = {
+    ExitStatus.GREEN: "green",
+    ExitStatus.REGRESSION: "red",
+    ExitStatus.NOT_MEASURED: "not measured",
+    ExitStatus.INTERRUPTED: "interrupted",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run and what became of each metric.
+
+    Attributes:
+        verdicts: empty for a run of one side.
+        remarks: what a reader should know of the whole run: clocks, differences of the sides.
+        history: earlier records, oldest first, for trends.
+    """
+
+    record: Record
+    catalogue: Catalogue
+    verdicts: Sequence[Verdict]
+    status: ExitStatus
+    remarks: Sequence[str] = ()
+    history: Sequence[Record] = ()
+
+    def of(self, *statuses: Status) -> list[Verdict]:
+        """The verdicts of these statuses."""
+        return [verdict for verdict in self.verdicts if verdict.status in statuses]
+
+    @property
+    def failures(self) -> list[Verdict]:
+        """What turns the run red, and what could not be judged for its values."""
+        return [v for v in self.verdicts if v.failed or v.status is Status.UNUSABLE]
+
+    @property
+    def crashed(self) -> list[SuiteOutcome]:
+        """The suites that did not come to their end."""
+        return [o for o in self.record.outcomes if o.status is SuiteStatus.CRASHED]
+
+    @property
+    def skipped(self) -> list[SuiteOutcome]:
+        """The suites that cannot measure here."""
+        return [o for o in self.record.outcomes if o.status is SuiteStatus.SKIPPED]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return self.status is not ExitStatus.INTERRUPTED
+
+    @property
+    def colour(self) -> str:
+        """green, red, not measured, interrupted; `measured` where there was nothing to judge."""
+        if self.status is ExitStatus.GREEN and not self.verdicts:
+            return "measured"
+        return _OUTCOMES[self.status]
+
+    @property
+    def seconds(self) -> float:
+        """How long the suites took."""
+        return sum(outcome.seconds for outcome in self.record.outcomes)
+
+    @property
+    def sides(self) -> str:
+        """`working tree (0123456789ab, changed) against main (ba9876543210)`."""
+        against = self.record.base
+        named = side_words(self.record.candidate)
+        return named if against is None else f"{named} against {side_words(against)}"
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
+        return f"{self.colour}: {self._reason()} ({duration(self.seconds)})"
+
+    def _reason(self) -> str:
+        crashed = [f"suite {outcome.name} crashed" for outcome in self.crashed]
+        if not self.verdicts:
+            count = len(self.record.candidate.values)
+            return ", ".join([f"{count} metrics, nothing to compare them with", *crashed])
+        parts = [self._failing(), *crashed]
+        counted = Counter(verdict.status for verdict in self.verdicts)
+        wanted = (Status.BETTER, Status.UNDECIDED, Status.UNUSABLE)
+        parts += [f"{counted[status]} {status.value}" for status in wanted if counted[status]]
+        return ", ".join(parts)
+
+    def _failing(self) -> str:
+        failing = [verdict for verdict in self.verdicts if verdict.failed]
+        if not failing:
+            return f"none of {len(self.verdicts)} metrics became worse"
+        named = ", ".join(map(_named, failing[:_NAMED]))
+        more = ", …" if len(failing) > _NAMED else ""
+        became = "metrics became" if len(failing) > 1 else "metric became"
+        return f"{len(failing)} of {len(self.verdicts)} {became} worse: {named}{more}"
+
+    def samples(self, name: str) -> tuple[Samples | None, Samples | None]:
+        """What base and candidate measured of a metric at the first look."""
+        base = self.record.base
+        of_base = None if base is None else base.values.get(name)
+        return of_base, self.record.candidate.values.get(name)
+
+
+def side_words(side: Side) -> str:
+    """A side by its label and commit."""
+    facts = [side.revision[:12]] if side.revision and side.revision[:12] != side.label else []
+    facts += ["with changes"] if side.changed else []
+    label = one_line(side.label)
+    return f"{label} ({', '.join(facts)})" if facts else label
+
+
+def change_words(verdict: Verdict) -> str:
+    """`+10.2 %`."""
+    return change(verdict.metric, None if verdict.change is None else verdict.change.estimate)
+
+
+def interval_words(verdict: Verdict) -> str:
+    """`+8.1 to +12.4 %`; of what is the same at every run, a dash."""
+    found = verdict.change
+    if found is None or verdict.metric.gate is Gate.LIMIT:
+        return interval(verdict.metric, None, None)
+    return interval(verdict.metric, found.low, found.high)
+
+
+def values_words(verdict: Verdict) -> tuple[str, str]:
+    """Base and candidate with their unit."""
+    unit = verdict.metric.unit
+    return quantity(verdict.base, unit), quantity(verdict.candidate, unit)
+
+
+def _named(verdict: Verdict) -> str:
+    if verdict.status is Status.MISSING:
+        return f"{verdict.name} is missing"
+    return f"{verdict.name} {change_words(verdict)}"
+
+
+def is_time(metric: Metric) -> bool:
+    """Whether a metric depends on how fast the machine was at that moment."""
+    return metric.gate is Gate.PAIRED and metric.scale is Scale.RATIO
+
+
+def unsteady(verdicts: Sequence[Verdict], reason: str) -> list[Verdict]:
+    """The verdicts of a run whose clocks changed: what became of times stays open.
+
+    Args:
+        reason: what changed; empty: nothing did.
+    """
+    if not reason:
+        return list(verdicts)
+    open_ = (Status.OK, Status.WORSE, Status.BETTER)
+    return [
+        replace(v, status=Status.UNDECIDED, sentence=f"{v.sentence}; open: {reason}")
+        if is_time(v.metric) and v.status in open_
+        else v
+        for v in verdicts
+    ]
+
+
+def without_times(catalogue: Catalogue) -> Catalogue:
+    """The catalogue with which a run is judged by a record of another run: no times, no memory."""
+    metrics = (
+        replace(m, gate=Gate.NONE) if m.gate is Gate.PAIRED else m for m in catalogue.metrics
+    )
+    return Catalogue(tuple(metrics))
+
+
+def of_suites(
+    values: Mapping[str, Samples], catalogue: Catalogue, suites: Sequence[str]
+) -> dict[str, Samples]:
+    """The values that these suites measured."""
+    return {n: v for n, v in values.items() if catalogue.metric(n).suite in suites}

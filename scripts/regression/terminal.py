@@ -1,0 +1,68 @@
+"""What a run shows in a terminal: progress, what changed, and last the verdict in one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .baseline import Baseline, Comparison
+from .gate import ExitStatus, Status, Verdict
+from .report import Report, change_words, interval_words, values_words
+from .words import one_line, tolerance
+
+__all__ = ["card_lines", "result_lines", "show"]
+
+_SHOWN = (Status.WORSE, Status.MISSING, Status.UNUSABLE, Status.BETTER, Status.UNDECIDED)
+_MOST = 40
+
+
+def show(text: str) -> None:
+    """Part of the progress, on standard error."""
+    print(text, end="", file=sys.stderr, flush=True)
+
+
+def result_lines(report: Report, files: Sequence[Path]) -> Iterator[str]:
+    """What changed, what could not be measured, where the rest is; last the verdict."""
+    yield ""
+    yield report.sides
+    yield from changed_lines(report.verdicts)
+    yield from (f"suite {o.name} crashed: {o.reason}" for o in report.crashed)
+    yield from (f"suite {o.name} skipped: {one_line(o.reason)}" for o in report.skipped)
+    yield from (f"note: {one_line(remark)}" for remark in report.remarks)
+    if files:
+        yield f"written: {', '.join(map(str, files))}"
+    yield report.headline
+
+
+def changed_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """A table of what became worse or better, or is open; what failed has its sentence."""
+    found = [verdict for status in _SHOWN for verdict in verdicts if verdict.status is status]
+    if not found:
+        return
+    wide = max(len(verdict.name) for verdict in found[:_MOST])
+    for verdict in found[:_MOST]:
+        base, candidate = values_words(verdict)
+        interval = interval_words(verdict)
+        yield (
+            f"{verdict.status.value:9}  {verdict.name:{wide}}  {base:>10} -> {candidate:<10}  "
+            f"{change_words(verdict):>9}  {interval:>20}  may be {tolerance(verdict.metric)}"
+        )
+        if verdict.failed or verdict.status is Status.UNUSABLE:
+            yield f"           {one_line(verdict.sentence)}"
+            yield f"           look: {verdict.metric.look}"
+    if len(found) > _MOST:
+        yield f"and {len(found) - _MOST} more"
+
+
+def card_lines(
+    base: Baseline, found: Baseline, comparison: Comparison, status: ExitStatus
+) -> Iterator[str]:
+    """A card's acceptance against its baseline."""
+    yield f"{found.card}: {found.revision} against {base.revision} of {base.started}"
+    yield from changed_lines(comparison.verdicts)
+    yield from (f"note: {one_line(difference)}" for difference in comparison.differences)
+    failed = [verdict.name for verdict in comparison.verdicts if verdict.failed]
+    worse = f"{len(failed)} of {len(comparison.verdicts)} numbers became worse"
+    colours = {ExitStatus.GREEN: "green", ExitStatus.REGRESSION: "red"}
+    yield f"{colours.get(status, 'not measured')}: {worse}"
