@@ -24,6 +24,7 @@ from .cli_text import (
     READING_OPTIONS,
     add_reading_options,
     add_text_command,
+    check_output,
     content_from_options,
     reading_from_options,
     ttsfrd_lines,
@@ -111,6 +112,7 @@ def _stream(options: argparse.Namespace) -> int:
     from .audio import int16_from_float
     from .stream import STREAMING
 
+    check_output()
     if sys.stdout.isatty():
         raise InputError(
             "stream writes raw samples: send them to a file or a player, as in > a.raw"

@@ -26,6 +26,7 @@ __all__ = [
     "READING_OPTIONS",
     "add_reading_options",
     "add_text_command",
+    "check_output",
     "content_from_options",
     "reading_from_options",
     "ttsfrd_lines",
@@ -150,8 +151,9 @@ def content_from_options(
         return "text", options.text, None
     name = options.symbols if options.symbols is not None else options.file
     if name in (None, "-"):
-        if name is None and sys.stdin.isatty():
-            raise InputError("nothing to speak: give TEXT, --file FILE or --symbols FILE")
+        if not sys.stdin or (name is None and sys.stdin.isatty()):
+            closed = "" if sys.stdin else "standard input is closed, and there is "
+            raise InputError(f"{closed}nothing to speak: give TEXT, --file FILE or --symbols FILE")
         source: TextIO = sys.stdin
         if hasattr(source, "reconfigure"):
             source.reconfigure(encoding="utf-8-sig", errors="strict")
@@ -183,7 +185,18 @@ def _pieces(read: Callable[[], str], name: str) -> Iterator[str]:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
 
 
+def check_output() -> None:
+    """Makes sure that there is a standard output.
+
+    Raises:
+        InputError: it was closed before the command began.
+    """
+    if not sys.stdout:
+        raise InputError("standard output is closed: send it to a file, a terminal or a program")
+
+
 def _text(options: argparse.Namespace) -> int:
+    check_output()
     with ExitStack() as stack:
         _, text, _ = content_from_options(options, stack)
         manifest = _manifest(options)

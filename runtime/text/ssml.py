@@ -31,7 +31,7 @@ PARAGRAPH = 0.6
 
 _DEEPEST = 50
 _LONGEST_TOKEN = 16_000
-_MOST_WARNINGS = 100
+_MOST_WARNINGS = 20
 _LONGEST_HELD = 2_000
 """Characters inside phoneme, say-as or sub, and in an attribute."""
 
@@ -233,6 +233,8 @@ class _Reader:
         if what not in self._told and len(self._told) < _MOST_WARNINGS:
             self._told.add(what)
             logger.warning("SSML, line %d: %s is not known; %s", self._line(), what, consequence)
+            if len(self._told) == _MOST_WARNINGS:
+                logger.warning("SSML: what else is not known goes unnamed from here on")
 
     def _holder(self) -> str:
         return next(element.tag for element in reversed(self._open) if element.tag in READ_WHOLE)

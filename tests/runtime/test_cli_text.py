@@ -186,6 +186,26 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     assert process.returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("stream", "arguments"),
+    [
+        ("stdin", ["text", "--file", "-"]),
+        ("stdin", ["say", "--voice", "VOICE"]),
+        ("stdout", ["text", "你好"]),
+        ("stdout", ["stream", "你好", "--voice", "VOICE"]),
+    ],
+)
+def test_standard_streams_that_are_closed(
+    stream: str, arguments: list[str], plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(sys, stream, None)
+    monkeypatch.setattr(sys, "stderr", said)
+    assert main([str(plain) if word == "VOICE" else word for word in arguments]) == 1
+    known = {"stdin": "standard input is closed", "stdout": "standard output is closed"}
+    assert said.getvalue().startswith(f"sambert-tts: {known[stream]}")
+
+
 def test_say_reads_as_text_does(plain: Path) -> None:
     Path("words.txt").write_text("重楼 chong2 lou2\n", encoding="utf-8")
     say = ["say", "--voice", str(plain), "-q", "-o"]

@@ -329,6 +329,12 @@ def test_an_unknown_tag_is_named_once_and_its_text_read(caplog: pytest.LogCaptur
     assert "line 2, column 1: the tag <foo> is not known; remove it" in refused(ssml, strict=True)
 
 
+def test_a_document_of_unknown_tags_is_told_in_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    read(f"<speak>{''.join(f'<t{i}>一</t{i}>' for i in range(500))}</speak>", strict=False)
+    assert len(caplog.messages) == 21
+    assert caplog.messages[-1] == "SSML: what else is not known goes unnamed from here on"
+
+
 def test_declarations_of_a_speak_tag_are_no_surprise() -> None:
     head = '<speak version="1.1" xmlns="http://www.w3.org/2001/10/synthesis" xml:lang="zh-CN">'
     assert read(f"<?xml version='1.0' encoding='gb2312'?>{head}好</speak>") == ["好"]
