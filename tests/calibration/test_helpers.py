@@ -38,16 +38,22 @@ BOTH = StagePlan(FP32, {**FIRST.groups, **SECOND.groups})
 POSTNET = StagePlan(FP32, {"ffn": Treatment.W8A8})
 
 
+@pytest.fixture(scope="module")
+def recording(tiny_voice: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recording")
+    record(tiny_voice("plain"), ["你好。", "今天天气好。"], folder)
+    return folder
+
+
 @pytest.fixture
-def place(tiny_voice: Callable[[str], Path], tmp_path: Path) -> Place:
-    voice, recording = tiny_voice("plain"), tmp_path / "recording"
-    record(voice, ["你好。", "今天天气好。"], recording)
-    return Place(voice, tmp_path / "work", recording, Placement.CPU)
+def place(tiny_voice: Callable[[str], Path], recording: Path, tmp_path: Path) -> Place:
+    return Place(tiny_voice("plain"), tmp_path / "work", recording, Placement.CPU)
 
 
 @pytest.fixture
 def helpers(place: Place) -> Iterator[Helpers]:
-    with closing(Helpers(place, 2)) as found:
+    """One helper: starting another takes a second."""
+    with closing(Helpers(place, 1)) as found:
         yield found
 
 
@@ -62,15 +68,16 @@ def never(*_: object, **__: object) -> None:
 
 
 def test_what_was_prepared_is_found_and_the_same(
-    place: Place, helpers: Helpers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = workshop(place, tmp_path / "here")
     plans = [(Stage.VOCODER, plan) for plan in (FIRST, SECOND, BOTH)]
     plans.append((Stage.POSTNET, POSTNET))
     wanted = [here.candidate(*task).record for task in plans]
-    helpers.prepare(plans)
-    helpers.prepare(plans)
-    helpers.wait()
+    with closing(Helpers(place, 2)) as helpers:
+        helpers.prepare(plans)
+        helpers.prepare(plans)
+        helpers.wait()
     monkeypatch.setattr(int8, "planned_graph", never)
     monkeypatch.setattr(ranges, "observe", never)
     assert [workshop(place).candidate(*task).record for task in plans] == wanted
@@ -114,8 +121,8 @@ def test_what_lies_in_the_user_folder_does_not_reach_a_helper(
     monkeypatch.chdir(tmp_path)
     for module_name in ("numpy", "onnx", "pickle"):
         Path(f"{module_name}.py").write_text("raise SystemExit('poisoned')", encoding="utf-8")
-    voice = Path(os.path.relpath(place.directory))
-    here = replace(place, directory=voice, work=Path("work"), recording=Path("recording"))
+    voice, recording = (Path(os.path.relpath(p)) for p in (place.directory, place.recording))
+    here = replace(place, directory=voice, work=Path("work"), recording=recording)
     with closing(Helpers(here, 1)) as helpers:
         helpers.prepare([(Stage.VOCODER, FIRST)])
         helpers.wait()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sambert_trt.engines.engine import EngineRecord
 from sambert_trt.engines.errors import GraphError, InputError, OutputError, VoiceError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 from sambert_trt.engines.manifest import VoiceManifest
@@ -22,12 +23,14 @@ from sambert_trt.runtime.voice import open_voice
 onnx = pytest.importorskip("onnx", reason="graphs are written with onnx")
 pytest.importorskip("onnxruntime", reason="graphs are judged with ONNX Runtime")
 
-from sambert_trt.calibration import costs, session, texts  # noqa: E402
+from sambert_trt.calibration import costs, plots, session, texts  # noqa: E402
+from sambert_trt.calibration.assessment import Candidate  # noqa: E402
 from sambert_trt.calibration.cli import main  # noqa: E402
 from sambert_trt.calibration.figures import Limits  # noqa: E402
 from sambert_trt.calibration.install import recipe_path  # noqa: E402
 from sambert_trt.calibration.material import Material, divided_texts  # noqa: E402
 from sambert_trt.calibration.recipe import Treatment  # noqa: E402
+from sambert_trt.calibration.report import Report  # noqa: E402
 from sambert_trt.calibration.session import CalibrationOptions, calibrate, report_of  # noqa: E402
 
 pytestmark = pytest.mark.export
@@ -36,29 +39,43 @@ LINES = ["今天天气好。", "你去哪里？", "我们一起吃饭。", "他�
 CPU, TENSORRT = Placement.CPU, Placement.TENSORRT
 
 
-@pytest.fixture(autouse=True)
-def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def _hasty() -> Iterator[None]:
     """Times everything once: what these tests ask for does not depend on the clock."""
     once = costs.paired
 
     def paired(*sides: Any, **given: Any) -> costs.Paired:  # noqa: ANN401
         return once(*sides, **{**given, "rounds": 1, "least": 0.0})
 
-    monkeypatch.setattr(costs, "paired", paired)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(costs, "paired", paired)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _bare(_hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without charts, which take longer than a calibration; `calibrated` has them."""
+    monkeypatch.setattr(plots, "drawn_charts", lambda report, look: {})
 
 
 @pytest.fixture
 def voice(tiny_voice: Callable[[str], Path], tmp_path: Path) -> Path:
     """A tiny voice of the test's own."""
-    directory = tmp_path / "voice"
-    shutil.copytree(tiny_voice("plain"), directory)
-    return directory
+    return copied(tiny_voice("plain"), tmp_path / "voice")
+
+
+def copied(source: Path, target: Path) -> Path:
+    shutil.copytree(source, target)
+    return target
 
 
 @pytest.fixture
 def options(tmp_path: Path) -> CalibrationOptions:
     """As little as a calibration can be: no search, its vocoder in int8 by name."""
-    texts = tmp_path / "texts.txt"
+    return options_with(tmp_path / "texts.txt")
+
+
+def options_with(texts: Path) -> CalibrationOptions:
     texts.write_text("\n".join(LINES), encoding="utf-8")
     return CalibrationOptions(
         placements=(CPU,),
@@ -69,6 +86,48 @@ def options(tmp_path: Path) -> CalibrationOptions:
         seconds=0.0,
         examples=0,
     )
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A voice after a calibration, which tests leave as it is.
+
+    Attributes:
+        steps: what was heard of its progress.
+    """
+
+    voice: Path
+    report: Report
+    steps: list[tuple[str, float]]
+
+
+@pytest.fixture(scope="module")
+def calibrated(
+    _hasty: None, tiny_voice: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Calibrated:
+    """A calibrated voice with one example and all of its pictures."""
+    folder, steps = tmp_path_factory.mktemp("calibrated"), list[tuple[str, float]]()
+    voice = copied(tiny_voice("plain"), folder / "voice")
+    asked = replace(options_with(folder / "texts.txt"), examples=1)
+    report = calibrate(voice, asked, lambda *step: steps.append(step))
+    return Calibrated(voice, report, steps)
+
+
+@pytest.fixture(scope="module")
+def interrupted(
+    _hasty: None, tiny_voice: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A voice whose calibration was interrupted when nearly everything had been measured."""
+
+    def interrupt(what: str, fraction: float) -> None:
+        if "whole voice" in what:
+            raise KeyboardInterrupt
+
+    folder = tmp_path_factory.mktemp("interrupted")
+    voice = copied(tiny_voice("plain"), folder / "voice")
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(voice, options_with(folder / "texts.txt"), interrupt)
+    return voice
 
 
 def material_of(directory: Path, options: CalibrationOptions) -> Material:
@@ -88,9 +147,8 @@ def content(directory: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_calibrated_voice_speaks_in_int8(voice: Path, options: CalibrationOptions) -> None:
-    steps: list[tuple[str, float]] = []
-    report = calibrate(voice, replace(options, examples=1), lambda *step: steps.append(step))
+def test_a_calibrated_voice_speaks_in_int8(calibrated: Calibrated) -> None:
+    voice, report = calibrated.voice, calibrated.report
     assigned = manifest_from_directory(voice).assignments[CPU]
     precisions = {s.value: r.graph.precision.value for s, r in assigned.items()}
     assert precisions.pop("vocoder") == "int8"
@@ -101,7 +159,7 @@ def test_a_calibrated_voice_speaks_in_int8(voice: Path, options: CalibrationOpti
         said, usual = speaker.say("你好").samples, exact.say("你好").samples
     assert said.shape == usual.shape
     assert 0 < np.abs(said - usual).max() < 0.5
-    fractions = [fraction for _, fraction in steps]
+    fractions = [fraction for _, fraction in calibrated.steps]
     assert fractions == sorted(fractions)
     assert 0.9 < fractions[-1] <= 1.0
     read = report_of(voice)
@@ -115,10 +173,11 @@ def test_a_calibrated_voice_speaks_in_int8(voice: Path, options: CalibrationOpti
     assert "vocoder" in page
 
 
-def test_a_recipe_gives_the_same_graphs_again(voice: Path, options: CalibrationOptions) -> None:
-    calibrate(voice, options)
+def test_a_recipe_gives_the_same_graphs_again(
+    calibrated: Calibrated, options: CalibrationOptions, tmp_path: Path
+) -> None:
+    voice, recipe = copied(calibrated.voice, tmp_path / "voice"), tmp_path / "recipe.toml"
     before = manifest_from_directory(voice)
-    recipe = voice.parent / "recipe.toml"
     shutil.copyfile(voice / recipe_path(CPU), recipe)
     calibrate(voice, replace(options, keep={}, recipe=recipe))
     assert manifest_from_directory(voice) == before
@@ -131,7 +190,19 @@ def test_a_recipe_gives_the_same_graphs_again(voice: Path, options: CalibrationO
     assert after.file.sha256 != old.file.sha256
 
 
-def test_halves_for_a_card_are_made_on_the_way(voice: Path, options: CalibrationOptions) -> None:
+def test_halves_for_a_card_are_made_on_the_way(
+    voice: Path, options: CalibrationOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan of one stage is built in each precision, and stands for those of the others."""
+    build, built = costs.plan_record, dict[Precision, EngineRecord | None]()
+
+    def plan_record(candidate: Candidate) -> EngineRecord | None:
+        precision = candidate.record.graph.precision
+        if candidate.stage is Stage.DECODER_STEP or precision not in built:
+            built[precision] = build(candidate)
+        return built[precision]
+
+    monkeypatch.setattr(costs, "plan_record", plan_record)
     keep = {"decoder_step/attention": Treatment.W8}
     budget = Limits(duration_changes=1.0)
     asked = replace(options, placements=(TENSORRT,), keep=keep, limits=budget)
@@ -149,17 +220,14 @@ def test_halves_for_a_card_are_made_on_the_way(voice: Path, options: Calibration
 
 
 def test_an_interrupted_calibration_goes_on(
-    voice: Path, options: CalibrationOptions, monkeypatch: pytest.MonkeyPatch
+    interrupted: Path,
+    tiny_voice: Callable[[str], Path],
+    options: CalibrationOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = content(voice)
-
-    def interrupted(what: str, fraction: float) -> None:
-        if "whole voice" in what:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        calibrate(voice, options, interrupted)
-    assert content(voice) == before
+    assert content(interrupted) == content(tiny_voice("plain"))
+    voice = copied(interrupted, tmp_path / "voice")
     speakers: list[Any] = []
     monkeypatch.setattr(
         "sambert_trt.calibration.recorder._Speaker", lambda *given: speakers.append(given)
@@ -200,16 +268,19 @@ def test_a_single_text_is_recorded_and_judged_by(
 
 
 def test_a_recipe_of_another_voice(
-    voice: Path, options: CalibrationOptions, tiny_voice: Callable[[str], Path], tmp_path: Path
+    calibrated: Calibrated,
+    options: CalibrationOptions,
+    tiny_voice: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
-    other = tmp_path / "other"
-    shutil.copytree(tiny_voice("nsf"), other)
-    calibrate(voice, options)
-    recipe = replace(options, keep={}, recipe=voice / recipe_path(CPU))
+    other = copied(tiny_voice("nsf"), tmp_path / "other")
+    recipe = replace(options, keep={}, recipe=calibrated.voice / recipe_path(CPU))
     with pytest.raises(InputError, match="--adopt"):
         calibrate(other, recipe)
     with pytest.raises(InputError, match="recipe for cpu: add --target cpu"):
-        calibrate(voice, replace(recipe, placements=(TENSORRT,)))
+        calibrate(
+            copied(calibrated.voice, tmp_path / "voice"), replace(recipe, placements=(TENSORRT,))
+        )
 
 
 def test_a_nan_in_the_checkpoint_is_named(voice: Path, options: CalibrationOptions) -> None:
@@ -306,14 +377,12 @@ def test_what_cannot_work_is_said_before_anything_is_recorded(
 
 
 def test_a_recording_that_was_damaged_is_made_anew(
-    voice: Path, options: CalibrationOptions, caplog: pytest.LogCaptureFixture
+    interrupted: Path,
+    options: CalibrationOptions,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def interrupted(what: str, fraction: float) -> None:
-        if "whole voice" in what:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        calibrate(voice, options, interrupted)
+    voice = copied(interrupted, tmp_path / "voice")
     samples = sorted((voice / ".calibration").glob("recording-*/samples/vocoder-*"))
     samples[0].write_bytes(b"cut")
     with caplog.at_level(logging.WARNING):
