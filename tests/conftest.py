@@ -41,7 +41,15 @@ def _load_helper(name: str) -> None:
     spec.loader.exec_module(module)
 
 
-for helper in ("voices", "fake_cuda", "fake_trt", "fake_gpu", "fake_report", "fake_bench"):
+for helper in (
+    "voices",
+    "fake_cuda",
+    "fake_trt",
+    "fake_gpu",
+    "fake_report",
+    "fake_bench",
+    "warm_reader",
+):
     _load_helper(helper)
 
 
@@ -68,9 +76,14 @@ def shared() -> Path:
     return path
 
 
+_ready: set[str] = set()
+
+
 def exported(name: str, source: Callable[[], object]) -> Path:
     """The directory of an exported voice; `source` is asked only where an export is possible."""
     target = EXPORTED / name
+    if name in _ready:
+        return target
     if READY_VOICES:
         if not (target / "voice.json").is_file():
             pytest.skip(f"{READY_VOICES} holds no voice {name}")
@@ -78,15 +91,17 @@ def exported(name: str, source: Callable[[], object]) -> Path:
     pytest.importorskip("torch", reason="exporting a test voice needs torch")
     pytest.importorskip("onnx", reason="exporting a test voice needs onnx")
     from filelock import FileLock
+    from warm_reader import warm_reader
 
     from sambert_trt.export.source import VoiceSource
     from sambert_trt.export.voice_export import export_voice
 
     EXPORTED.mkdir(parents=True, exist_ok=True)
-    with FileLock(EXPORTED.parent / f"test-voices-{name}.lock"):
+    with FileLock(EXPORTED.parent / f"test-voices-{name}.lock"), warm_reader():
         found = source()
         assert isinstance(found, VoiceSource)
         export_voice(found, target)
+    _ready.add(name)
     return target
 
 
@@ -167,7 +182,7 @@ def opened() -> Iterator[Callable[[Path], Voice]]:
 
     def open_once(directory: Path) -> Voice:
         if directory not in found:
-            found[directory] = open_voice(directory, threads=2)
+            found[directory] = open_voice(directory, threads=1)
         return found[directory]
 
     yield open_once

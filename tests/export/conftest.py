@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from warm_reader import warm_reader
 
 if TYPE_CHECKING:
     from sambert_trt.export.voice_export import LoadedVoice
+
+
+@pytest.fixture(autouse=True)
+def _reader_at_hand(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Checkpoints are read in forks, but by the tests of that reading."""
+    if request.path.name == "test_checkpoint.py":
+        yield
+        return
+    with warm_reader():
+        yield
 
 
 @pytest.fixture(scope="session")
