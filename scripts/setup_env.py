@@ -23,6 +23,8 @@ CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST, NEWEST = (3, 10), (3, 13)
 STAMP = "sambert-trt.json"
 ANY_TORCH = "SAMBERT_ANY_TORCH"
+LAZILY = () if sys.dont_write_bytecode else ("--no-compile",)
+"""Compiling all of torch takes a minute; what is imported is compiled then, and kept."""
 
 
 class SetupError(Exception):
@@ -60,7 +62,8 @@ def make_environment(target: Path, dev: bool = False) -> Path:
     if not current:
         create_environment(target)
         check_torch(target)
-    pip(target, "install", "-c", str(CONSTRAINTS), "-e", f"{ROOT}[{','.join(extras)}]")
+    project = ("-c", str(CONSTRAINTS), "-e", f"{ROOT}[{','.join(extras)}]")
+    pip(target, "install", *LAZILY, *project)
     write_stamp(target, inputs=inputs_hash(), extras=extras)
     print(f"setup_env: {target} is ready ({time.monotonic() - started:.0f} s)", flush=True)
     return python_of(target)

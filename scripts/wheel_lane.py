@@ -15,7 +15,7 @@ import venv
 import zipfile
 from pathlib import Path
 
-from setup_env import CONSTRAINTS, ROOT, SetupError, pip, python_of
+from setup_env import CONSTRAINTS, LAZILY, ROOT, SetupError, pip, python_of
 
 ENVIRONMENT = ROOT / "build" / "wheel-env"
 WHEELS = ROOT / "build" / "wheel"
@@ -127,7 +127,7 @@ def run_tests() -> int:
     """Runs the tests of runtime and engines against the wheel; returns pytest's exit status."""
     if not any(VOICES.glob("*/voice.json")):
         raise SetupError(f"no exported voices in {VOICES}: run the tests check first")
-    pip(ENVIRONMENT, "install", "-c", str(CONSTRAINTS), *TOOLS)
+    pip(ENVIRONMENT, "install", *LAZILY, "-c", str(CONSTRAINTS), *TOOLS)
     folders = [name for name in TESTS if (ROOT / name).is_dir()]
     pytest = str(python_of(ENVIRONMENT).with_name("pytest"))
     command = (pytest, "-p", "no:cacheprovider", "-n", "auto", "--dist", "worksteal", *folders)
