@@ -20,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = ROOT / "build" / "ns" / "sambert_trt"
 PACKAGES = ("calibration", "engines", "export", "runtime")
+SETTINGS = {"PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"}
+"""pytest starts a worker per core: threads of their own would take turns on it, and spin."""
 CLOSING_LINE = re.compile(r"\d+ (passed|failed|error|skipped).* in [\d.]+s")
 
 
@@ -118,7 +120,7 @@ def run(check: Check) -> Outcome:
     with subprocess.Popen(
         check.command,
         cwd=ROOT,
-        env={**os.environ, "PYTHONUTF8": "1"},
+        env={**os.environ, **SETTINGS},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
