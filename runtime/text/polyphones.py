@@ -19,6 +19,9 @@ START, END = "^", "$"
 REACH = 6
 """How many characters either side the rules may look at."""
 
+_SIGNS = ("<", ">", "!<", "!>", "~", "!~")
+"""How the data writes the texts that a rule asks for, in the order of `Rule`."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -27,6 +30,7 @@ class Rule:
     Attributes:
         before, after: what the text before must end with and the text after must begin with.
         not_before, not_after: what they must not.
+        near, not_near: what must, or must not, stand anywhere in the text before.
         place: `end` where the character must end a longer word, `in` where it must not end it.
     """
 
@@ -36,13 +40,15 @@ class Rule:
     after: tuple[str, ...] = ()
     not_before: tuple[str, ...] = ()
     not_after: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+    not_near: tuple[str, ...] = ()
     place: str = ""
 
     @property
     def plain(self) -> bool:
         """Whether it holds everywhere."""
-        asked = (self.before, self.after, self.not_before, self.not_after, self.place)
-        return not any(asked)
+        sides = (self.before, self.after, self.not_before, self.not_after)
+        return not any((*sides, self.near, self.not_near, self.place))
 
     def fits(self, before: str, after: str, place: str = "") -> bool:
         """Whether it holds between two texts, at the `end` of a longer word or `in` it."""
@@ -52,6 +58,8 @@ class Rule:
             and not (self.not_before and before.endswith(self.not_before))
             and not (self.not_after and after.startswith(self.not_after))
             and (not self.place or place == self.place)
+            and (not self.near or any(text in before for text in self.near))
+            and not any(text in before for text in self.not_near)
         )
 
 
@@ -82,9 +90,11 @@ def polyphones() -> Mapping[str, tuple[Rule, ...]]:
 
 def _rule(fields: list[str], classes: Mapping[str, tuple[str, ...]]) -> Rule:
     reading, name, *conditions = fields
-    sides: dict[str, tuple[str, ...]] = {"<": (), ">": (), "!<": (), "!>": (), "=": ("",)}
+    sides: dict[str, tuple[str, ...]] = dict.fromkeys((*_SIGNS, "="), ())
     for condition in conditions:
-        sign = condition[:2] if condition.startswith("!") else condition[0]
+        sign = condition[: 1 + condition.startswith("!")]
         listed = condition[len(sign) :].split("|")
         sides[sign] = tuple(text for item in listed for text in classes.get(item, (item,)))
-    return Rule(reading, name, sides["<"], sides[">"], sides["!<"], sides["!>"], *sides["="])
+    before, after, not_before, not_after, near, not_near = (sides[sign] for sign in _SIGNS)
+    place = "".join(sides["="])
+    return Rule(reading, name, before, after, not_before, not_after, near, not_near, place)

@@ -47,6 +47,7 @@ def test_every_rule_can_be_said_and_looks_no_farther_than_it_sees() -> None:
     for rule in chain.from_iterable(polyphones().values()):
         phones_from_syllable(rule.reading)
         sides = (rule.before, rule.after, rule.not_before, rule.not_after)
+        sides += (rule.near, rule.not_near)
         assert all(0 < len(text) <= REACH for text in chain.from_iterable(sides)), rule
 
 
@@ -62,6 +63,17 @@ def test_a_rule_asks_for_both_sides() -> None:
 def test_a_rule_may_ask_for_a_place_in_the_word() -> None:
     rule = Rule("a1", "x", place="end")
     assert [rule.fits("", "", place) for place in ("", "in", "end")] == [False, False, True]
+    assert not rule.plain
+
+
+def test_a_rule_may_ask_for_what_stands_farther_before() -> None:
+    rule = Rule("a1", "x", near=("以",), not_near=("所以",))
+    assert [rule.fits(before, "") for before in ("以他", "他以", "所以他", "他")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert not rule.plain
 
 

@@ -90,7 +90,7 @@ def test_polyphones_are_read_by_their_context(sentence: str) -> None:
         ("一定不去", "yi1 ding4 bu4 qu4"),
         ("绿色的女裙", "lv4 se4 de5 nv3 qun2"),
         ("儿", "er2"),
-        ("知识界和太阳能", "zhi1 shi5 jie4 he2 tai4 yang5 neng2"),
+        ("知识界和朋友圈", "zhi1 shi5 jie4 he2 peng2 you5 quan1"),
         ("结结巴巴", "jie1 jie1 ba1 ba1"),
         ("东西方的公子", "dong1 xi1 fang1 de5 gong1 zi3"),
         ("林子里的钟子期", "lin2 zi5 li3 de5 zhong1 zi3 qi1"),
