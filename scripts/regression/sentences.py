@@ -11,7 +11,11 @@ from .words import quantity, tolerance
 
 __all__ = ["change_in_words", "instead", "label", "listed_values", "tolerance_in_words"]
 
-_UNITS = {"s": ("slower", "faster"), "1/s": ("faster", "slower"), "B": ("larger", "smaller")}
+_UNITS = {
+    **dict.fromkeys(("s", "ms"), ("slower", "faster")),
+    **dict.fromkeys(("B", "MB"), ("larger", "smaller")),
+    "1/s": ("faster", "slower"),
+}
 
 
 def label(metric: Metric, name: str) -> str:

@@ -8,16 +8,30 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sambert_trt.engines.errors import InputError, OutputError
 from sambert_trt.engines.locks import locked
 from sambert_trt.runtime.audio import replaced_file
 
+from .readers import (
+    Reader,
+    check_schema,
+    facts,
+    fields_of,
+    integer,
+    items,
+    number,
+    optional,
+    parsed,
+    read_bytes,
+    text,
+    truth,
+)
 from .record import SCHEMA, Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
 
 __all__ = [
@@ -31,8 +45,6 @@ __all__ = [
 ]
 
 _WAIT = 60.0
-T = TypeVar("T")
-Reader = Callable[[object, str], T]
 
 
 @dataclass(frozen=True)
@@ -86,7 +98,7 @@ def record_from_json(data: object, where: str = "the record") -> Record:
     Raises:
         InputError: a field is missing, unknown or of another type, or the schema is another.
     """
-    _check_schema(data, where)
+    check_schema(data, SCHEMA, where)
     return _record(data, where)
 
 
@@ -97,9 +109,9 @@ def write_record(path: Path, record: Record) -> None:
         InputError: a value is no finite number.
         OutputError: it cannot be written.
     """
-    text = _dumped(record, indent=1)
+    whole = _dumped(record, indent=1)
     with replaced_file(path) as fresh:
-        fresh.write_text(text + "\n", encoding="utf-8")
+        fresh.write_text(whole + "\n", encoding="utf-8")
 
 
 def record_from_file(path: Path) -> Record:
@@ -108,7 +120,7 @@ def record_from_file(path: Path) -> Record:
     Raises:
         InputError: the file is missing or holds no record of this schema.
     """
-    return record_from_json(_parsed(_read(path).decode(errors="replace"), str(path)), str(path))
+    return record_from_json(parsed(read_bytes(path).decode(errors="replace"), str(path)), str(path))
 
 
 def append_record(path: Path, record: Record) -> None:
@@ -138,16 +150,16 @@ def history_from_file(path: Path) -> History:
         InputError: the file is missing or cannot be read.
     """
     records, notes = list[Record](), list[str]()
-    lines = _read(path).split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        where = f"{path}, line {number}"
+    lines = read_bytes(path).split(b"\n")
+    for place, line in enumerate(lines, start=1):
+        where = f"{path}, line {place}"
         try:
             if line.strip():
-                text = line.decode(errors="replace")
-                records.append(record_from_json(_parsed(text, where), where))
+                data = parsed(line.decode(errors="replace"), where)
+                records.append(record_from_json(data, where))
         except InputError as error:
             cut = "; it is the last line: its writing was cut off"
-            notes.append(f"{error}{cut if number == len(lines) else ''}")
+            notes.append(f"{error}{cut if place == len(lines) else ''}")
     return History(tuple(records), tuple(notes))
 
 
@@ -175,51 +187,23 @@ def _append(path: Path, line: bytes) -> None:
             raise
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; name a file that is") from error
-
-
-def _parsed(text: str, where: str) -> object:
-    def refused(name: str) -> object:
-        raise ValueError(f"{name} is no finite number")
-
-    try:
-        return json.loads(text, parse_constant=refused)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no record: {error}; measure again") from error
-
-
-def _check_schema(data: object, where: str) -> None:
-    if not isinstance(data, Mapping) or "schema" not in data:
-        raise InputError(f"{where} is no record of perf.py: it names no schema")
-    schema = data["schema"]
-    if schema == SCHEMA and not isinstance(schema, bool):
-        return
-    older = isinstance(schema, int) and schema < SCHEMA
-    hint = "measure again" if older else "read it with the version that wrote it"
-    raise InputError(f"{where} is of schema {schema!r}, this version reads {SCHEMA}; {hint}")
-
-
 def _record(data: object, where: str) -> Record:
     return Record(
-        **_fields(
+        **fields_of(
             data,
             where,
             Record,
             {
-                "schema": _integer,
-                "started": _text,
-                "command": partial(_items, _text),
-                "machine": _facts,
-                "machine_after": _facts,
-                "settings": _facts,
+                "schema": integer,
+                "started": text,
+                "command": partial(items, text),
+                "machine": facts,
+                "machine_after": facts,
+                "settings": facts,
                 "candidate": _side,
-                "base": partial(_optional, _side),
-                "outcomes": partial(_items, _outcome),
-                "second_look": partial(_optional, _second_look),
+                "base": partial(optional, _side),
+                "outcomes": partial(items, _outcome),
+                "second_look": partial(optional, _second_look),
             },
         )
     )
@@ -227,31 +211,31 @@ def _record(data: object, where: str) -> Record:
 
 def _side(data: object, where: str) -> Side:
     readers: dict[str, Reader[Any]] = {
-        "label": _text,
-        "revision": _text,
-        "changed": _truth,
-        "identity": partial(_optional, _identity),
+        "label": text,
+        "revision": text,
+        "changed": truth,
+        "identity": partial(optional, _identity),
         "values": _values,
-        "notes": partial(_items, _text),
+        "notes": partial(items, text),
     }
-    return Side(**_fields(data, where, Side, readers))
+    return Side(**fields_of(data, where, Side, readers))
 
 
 def _identity(data: object, where: str) -> Identity:
     texts: dict[str, Reader[Any]] = dict.fromkeys(
-        ("voice", "weights", "precision", "backend"), _text
+        ("voice", "weights", "precision", "backend"), text
     )
-    return Identity(**_fields(data, where, Identity, {**texts, "threads": _integer}))
+    return Identity(**fields_of(data, where, Identity, {**texts, "threads": integer}))
 
 
 def _outcome(data: object, where: str) -> SuiteOutcome:
     readers: dict[str, Reader[Any]] = {
-        "name": _text,
+        "name": text,
         "status": _status,
-        "seconds": _number,
-        "reason": _text,
+        "seconds": number,
+        "reason": text,
     }
-    return SuiteOutcome(**_fields(data, where, SuiteOutcome, readers))
+    return SuiteOutcome(**fields_of(data, where, SuiteOutcome, readers))
 
 
 def _status(data: object, where: str) -> SuiteStatus:
@@ -262,72 +246,19 @@ def _status(data: object, where: str) -> SuiteStatus:
 
 
 def _second_look(data: object, where: str) -> tuple[Mapping[str, Samples], Mapping[str, Samples]]:
-    found = _items(_values, data, where)
+    found = items(_values, data, where)
     if len(found) != 2:
         raise InputError(f"{where} holds {len(found)} sides, not 2; measure again")
     return found[0], found[1]
 
 
 def _values(data: object, where: str) -> dict[str, Samples]:
-    return {name: _samples(item, f"{where}.{name}") for name, item in _facts(data, where).items()}
+    return {name: _samples(item, f"{where}.{name}") for name, item in facts(data, where).items()}
 
 
 def _samples(data: object, where: str) -> Samples:
-    readers = {"sessions": partial(_items, partial(_items, _number))}
-    return Samples(**_fields(data, where, Samples, readers))
-
-
-def _fields(
-    data: object, where: str, kind: type, readers: Mapping[str, Reader[Any]]
-) -> dict[str, Any]:
-    """Each field through its reader; none may be missing and none may be more."""
-    found, names = _facts(data, where), {item.name for item in fields(kind)}
-    wrong = sorted(set(found) ^ names)
-    if wrong:
-        raise InputError(f"{where}: {', '.join(wrong)} missing or unknown; measure again")
-    return {name: readers[name](value, f"{where}: {name}") for name, value in found.items()}
-
-
-def _wanted(data: object, where: str, kind: type[T] | tuple[type[T], ...], what: str) -> T:
-    if not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool):
-        raise InputError(f"{where} is {str(data)[:60]!r}, not {what}; measure again")
-    return data
-
-
-def _text(data: object, where: str) -> str:
-    return _wanted(data, where, str, "a text")
-
-
-def _truth(data: object, where: str) -> bool:
-    return _wanted(data, where, bool, "true or false")
-
-
-def _integer(data: object, where: str) -> int:
-    return _wanted(data, where, int, "a whole number")
-
-
-def _number(data: object, where: str) -> float:
-    try:
-        value = float(_wanted(data, where, (int, float), "a number"))
-    except OverflowError:
-        value = math.inf
-    if not math.isfinite(value):
-        raise InputError(f"{where} is {value}, no finite number; measure again")
-    return value
-
-
-def _facts(data: object, where: str) -> dict[str, Any]:
-    found: dict[str, Any] = _wanted(data, where, dict, "an object")
-    return found
-
-
-def _items(reader: Reader[T], data: object, where: str) -> tuple[T, ...]:
-    entries: Sequence[object] = _wanted(data, where, (list, tuple), "a list")
-    return tuple(reader(item, f"{where}[{place}]") for place, item in enumerate(entries))
-
-
-def _optional(reader: Reader[T], data: object, where: str) -> T | None:
-    return None if data is None else reader(data, where)
+    readers = {"sessions": partial(items, partial(items, number))}
+    return Samples(**fields_of(data, where, Samples, readers))
 
 
 def _finite(samples: Samples, what: str) -> None:
