@@ -171,17 +171,29 @@ def _variance_of_mean(values: Array) -> float:
 def _bootstrap(effects: list[Array]) -> Array:
     """Means of resampled sessions of resampled rounds; the same for the same values."""
     chance = np.random.default_rng(_SEED)
-    sessions = len(effects)
-    drawn = np.stack([_resampled(values, sessions, chance) for values in effects])
-    chosen = chance.integers(sessions, size=(RESAMPLES, sessions))
-    found: Array = np.take_along_axis(drawn, chosen[None], axis=0)[0].mean(axis=-1)
+    lengths = np.array([len(values) for values in effects])
+    table = np.full((len(effects), lengths.max()), np.inf)
+    for row, values in zip(table, effects, strict=True):
+        row[: len(values)] = values
+    sessions = chance.integers(len(effects), size=(RESAMPLES, len(effects)))
+    counts = lengths[sessions]
+    rounds = chance.random((*sessions.shape, table.shape[1])) * counts[..., None]
+    drawn = table[sessions[..., None], rounds.astype(int)]
+    drawn[np.arange(table.shape[1]) >= counts[..., None]] = np.inf
+    found: Array = _trimmed_rows(drawn, counts).mean(axis=-1)
     return found
 
 
-def _resampled(values: Array, places: int, chance: np.random.Generator) -> Array:
-    """Trimmed means [resamples, places] of rounds drawn with replacement."""
-    drawn = chance.integers(len(values), size=(RESAMPLES, places, len(values)))
-    return trimmed_mean(values[drawn])
+def _trimmed_rows(drawn: Array, counts: NDArray[np.int_]) -> Array:
+    """Trimmed means over the last axis, of which `counts` values are finite."""
+    cut = (TRIMMED * counts).astype(int)
+    ordered = np.sort(drawn, axis=-1)
+    sums = np.zeros((*counts.shape, ordered.shape[-1] + 1))
+    np.cumsum(np.where(np.isfinite(ordered), ordered, 0.0), axis=-1, out=sums[..., 1:])
+    ends = np.stack((counts - cut, cut), axis=-1)
+    upper, lower = np.moveaxis(np.take_along_axis(sums, ends, axis=-1), -1, 0)
+    found: Array = (upper - lower) / (counts - 2 * cut)
+    return found
 
 
 def _mann_whitney(base: Array, candidate: Array) -> tuple[float, float]:
