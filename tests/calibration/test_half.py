@@ -180,7 +180,10 @@ class RealDecoder:
         self._sessions = {stage: backend.open(directory, records[stage]) for stage in Stage}
         with np.load(directory / "styles.npz") as arrays:
             self._styles = {name: arrays[name] for name in arrays.files}
-        self._sentence = next(voice.sentences("今天天气真好，我们一起去公园散步吧。"))
+        sentence = next(voice.sentences("今天天气真好，我们一起去公园散步吧。"))
+        synthesizer, style = Synthesizer(self._manifest, self._sessions, self._styles), Style()
+        encoded = synthesizer.encode(synthesizer.prepare(sentence, style))
+        self._plan = synthesizer.regulate(encoded, synthesizer.predict(encoded, style), style)
         self._expected = self._mel(self._sessions[Stage.DECODER_STEP])
 
     def error(self, rewrite: Strict, rules: Mapping[str, Rule] = RULES) -> float:
@@ -195,18 +198,17 @@ class RealDecoder:
 
     def _mel(self, decoder: Session) -> NDArray[np.float32]:
         sessions = {**self._sessions, Stage.DECODER_STEP: decoder}
-        synthesizer, style = Synthesizer(self._manifest, sessions, self._styles), Style()
-        encoded = synthesizer.encode(synthesizer.prepare(self._sentence, style))
-        plan = synthesizer.regulate(encoded, synthesizer.predict(encoded, style), style)
-        stream = synthesizer.begin(plan, 0)
-        stream.refine_until(plan.frames)
+        stream = Synthesizer(self._manifest, sessions, self._styles).begin(self._plan, 0)
+        stream.refine_until(self._plan.frames)
         return stream.postnet
 
 
-@pytest.fixture
-def decoder(real_voice: Path, opened: Callable[[Path], Voice], tmp_path: Path) -> RealDecoder:
+@pytest.fixture(scope="module")
+def decoder(
+    real_voice: Path, opened: Callable[[Path], Voice], tmp_path_factory: pytest.TempPathFactory
+) -> RealDecoder:
     """The decoder of the voice with trained weights."""
-    return RealDecoder(real_voice, opened(real_voice), tmp_path)
+    return RealDecoder(real_voice, opened(real_voice), tmp_path_factory.mktemp("decoder"))
 
 
 def test_a_trained_decoder_keeps_its_voice(decoder: RealDecoder, strict: Strict) -> None:

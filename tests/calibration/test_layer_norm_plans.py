@@ -52,11 +52,10 @@ def build(tmp_path: Path) -> Build:
     return made
 
 
-@pytest.fixture
-def decoder(real_voice: Path) -> tuple[ModelProto, GraphSpec]:
-    """A decoder with trained weights, in fp32."""
-    record = manifest_from_directory(real_voice).stages[STAGE]
-    return onnx.load(real_voice / record.file.path), record.graph
+def decoder_of(voice: Path) -> tuple[ModelProto, GraphSpec]:
+    """A voice's decoder in fp32."""
+    record = manifest_from_directory(voice).stages[STAGE]
+    return onnx.load(voice / record.file.path), record.graph
 
 
 def means(record: EngineRecord) -> list[tuple[str, ...]]:
@@ -64,17 +63,16 @@ def means(record: EngineRecord) -> list[tuple[str, ...]]:
     return [layer.outputs for layer in record.layers if "Mean" in layer.name]
 
 
-def test_statistics_stay_in_float(build: Build, decoder: tuple[ModelProto, GraphSpec]) -> None:
-    found = means(build(*half_graph(*decoder)))
+def test_statistics_stay_in_float(build: Build, real_voice: Path) -> None:
+    found = means(build(*half_graph(*decoder_of(real_voice))))
     assert len(found) == NORMS
     assert {types[:2] for types in found} == {("Float", "Float")}
 
 
-def test_statistics_in_half_would_be_seen(
-    build: Build, decoder: tuple[ModelProto, GraphSpec]
-) -> None:
+def test_statistics_in_half_would_be_seen(build: Build, demo_voice: Path) -> None:
+    """A smaller decoder has the same layers."""
     rules = {**RULES, "LayerNormalization": Rule(Arithmetic.HALF)}
-    model, graph = half_graph(*decoder, rules)
+    model, graph = half_graph(*decoder_of(demo_voice), rules)
     nodes = [step for node in model.graph.node for step in spelled_out(node)]
     model.graph.ClearField("node")
     model.graph.node.extend(nodes)

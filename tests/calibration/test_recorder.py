@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,10 @@ import voices
 from sambert_trt.engines.errors import InputError, OutputError, VoiceError
 from sambert_trt.engines.graphs import Placement, Precision, Stage
 from sambert_trt.engines.voice import manifest_from_directory
-from sambert_trt.runtime.backend import FEEDBACK, Array
+from sambert_trt.runtime.backend import FEEDBACK, Array, Session
 from sambert_trt.runtime.stream import OFFLINE, STREAMING, ChunkPolicy
 from sambert_trt.runtime.styles import Style
-from sambert_trt.runtime.voice import open_voice
+from sambert_trt.runtime.voice import Voice, open_voice
 
 pytest.importorskip("onnxruntime")
 
@@ -44,22 +46,55 @@ def lines(directory: Path, counts: Sequence[int] = (12, 30)) -> list[str]:
     ]
 
 
+OPEN = ExitStack()
+"""What several tests of this file share."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed() -> Iterator[None]:
+    """Closes it; opened again it would be another."""
+    yield
+    OPEN.close()
+    for function in (plain_voice, recorded_voice, sessions_of):
+        function.cache_clear()
+
+
+@cache
+def plain_voice(directory: Path) -> Voice:
+    """A voice that nobody records."""
+    return OPEN.enter_context(open_voice(directory, threads=1))
+
+
+@cache
+def recorded_voice(directory: Path, muted: frozenset[Stage]) -> tuple[Voice, RecordingBackend]:
+    """A voice, and what records it."""
+    backend = RecordingBackend(OnnxBackend(), list[Sample]().append, muted)
+    return OPEN.enter_context(open_voice(directory, threads=1, backend=backend)), backend
+
+
+@cache
+def sessions_of(directory: Path) -> dict[Stage, Session]:
+    """All stages, opened by a backend of their own."""
+    manifest, backend = (
+        manifest_from_directory(directory),
+        OPEN.enter_context(closing(OnnxBackend())),
+    )
+    return {stage: backend.open(directory, manifest.stages[stage]) for stage in Stage}
+
+
 def spoken(
     directory: Path, policy: ChunkPolicy, muted: frozenset[Stage] = frozenset()
 ) -> tuple[list[Sample], Array]:
     """What is recorded while a voice speaks two lines, and what is heard."""
+    voice, backend = recorded_voice(directory, muted)
     samples: list[Sample] = []
-    backend = RecordingBackend(OnnxBackend(), samples.append, muted)
-    with open_voice(directory, threads=1, backend=backend) as voice:
-        audio = voice.say(symbols=lines(directory), policy=policy)
-    return samples, audio.samples
+    backend.sink = samples.append
+    return samples, voice.say(symbols=lines(directory), policy=policy).samples
 
 
 def answers(directory: Path, samples: Sequence[Sample]) -> list[dict[str, Array]]:
     """What sessions of a backend of their own answer."""
-    manifest, backend = manifest_from_directory(directory), OnnxBackend()
-    sessions = {stage: backend.open(directory, manifest.stages[stage]) for stage in Stage}
-    return [replayed(sessions[sample.stage], sample) for sample in samples]
+    return [replayed(sessions_of(directory)[sample.stage], sample) for sample in samples]
 
 
 @pytest.fixture(params=["demo", *voices.VARIANTS])
@@ -75,8 +110,7 @@ def any_voice(request: pytest.FixtureRequest) -> Path:
 @pytest.mark.parametrize("policy", [OFFLINE, STREAMING, SMALL], ids=["offline", "stream", "small"])
 def test_what_was_recorded_gives_the_same_bits_again(any_voice: Path, policy: ChunkPolicy) -> None:
     samples, heard = spoken(any_voice, policy)
-    with open_voice(any_voice, threads=1) as voice:
-        plain = voice.say(symbols=lines(any_voice), policy=policy).samples
+    plain = plain_voice(any_voice).say(symbols=lines(any_voice), policy=policy).samples
     assert plain.tobytes() == heard.tobytes()
     assert {sample.stage for sample in samples} == set(Stage)
     found = answers(any_voice, samples)
