@@ -48,6 +48,7 @@ for helper in (
     "fake_gpu",
     "fake_report",
     "fake_bench",
+    "fake_perf",
     "warm_reader",
 ):
     _load_helper(helper)

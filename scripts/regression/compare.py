@@ -190,7 +190,8 @@ def _of_machine(record: Record, changed: Sequence[str]) -> Iterator[str]:
     """What changed during the run, and what disturbed it before or after."""
     for text in changed:
         yield f"the machine changed during the run: {text}; what became of times stays open"
-    yield from dict.fromkeys((*cautions(record.machine), *cautions(record.machine_after)))
+    yield from (f"at the start, {text}" for text in cautions(record.machine))
+    yield from (f"at the end, {text}" for text in cautions(record.machine_after))
 
 
 def _status(verdicts: Sequence[Verdict], record: Record, *, interrupted: bool) -> ExitStatus:

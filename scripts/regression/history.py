@@ -60,7 +60,7 @@ def matching(records: Sequence[Record], catalogue: Catalogue, pattern: str | Non
 
 
 def is_meant(name: str, catalogue: Catalogue, pattern: str) -> bool:
-    """Whether a name fits a pattern, begins with it, or is of the catalogue's metric of that name."""
+    """Whether a name fits a pattern, begins with it, or is of that metric of the catalogue."""
     fits = fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
     return fits or catalogue.metric(name).name == pattern
 

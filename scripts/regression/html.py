@@ -15,12 +15,20 @@ from .history import trends
 from .page import TABLE_END, lines_of, page, table_head, text
 from .plots import Lane, Row, distribution, forest
 from .record import Side
-from .report import METHOD, Report, change_words, interval_words, side_words, values_words
+from .report import (
+    METHOD,
+    Report,
+    change_words,
+    interval_words,
+    look_words,
+    side_words,
+    values_words,
+)
 from .words import direction, duration, flattened, quantity, step, tolerance
 
 __all__ = ["html"]
 
-_HEADS = ("verdict", "metric", "base", "candidate", "change", "95 %", "may be worse by")
+_HEADS = ("verdict", "metric", "base", "candidate", "change", "95 %", "tolerance")
 
 
 def html(report: Report) -> str:
@@ -81,7 +89,7 @@ def _notable(report: Report) -> Iterator[str]:
     yield from ("<section>", "<h2>What changed, and what is open</h2>")
     yield from table_head((*_HEADS, "where to look"), "What changed")
     for verdict in found:
-        look = f'<td class="long">{text(verdict.sentence)}<small>{text(verdict.metric.look)}'
+        look = f'<td class="long">{text(look_words(verdict))}<small>{text(verdict.sentence)}'
         yield f"<tr>{''.join(_cells(verdict))}{look}</small></td></tr>"
     yield from (TABLE_END, "</section>")
 
@@ -113,7 +121,8 @@ def _tolerances(verdict: Verdict, value: float) -> float:
 
 
 def _distributions(report: Report) -> Iterator[str]:
-    failing = [v for v in report.failures if _lanes(report, v)]
+    varied = [v for v in report.failures if v.metric.gate is not Gate.LIMIT]
+    failing = [v for v in varied if _lanes(report, v)]
     paired = [v for v in report.verdicts if v.metric.gate is Gate.PAIRED and v not in failing]
     yield from _figures("Samples of what failed", report, failing)
     if paired:
@@ -139,7 +148,7 @@ def _figure(report: Report, verdict: Verdict) -> Iterator[str]:
     metric = verdict.metric
     size, unit = step(max(abs(v) for lane in lanes for s in lane.sessions for v in s), metric.unit)
     yield f"<figure><h3>{text(metric.title)} <code>{text(verdict.name)}</code></h3>"
-    yield f"<p>{text(verdict.sentence)} {text(direction(metric))}; {text(metric.how)}</p>"
+    yield f"<p>{text(verdict.sentence)}; {text(direction(metric))}. {text(metric.how)}</p>"
     drawing = distribution(verdict.name, unit, size, lanes)
     yield from ('<div class="scroll" tabindex="0">', drawing, "</div></figure>")
 
@@ -151,7 +160,7 @@ def _lanes(report: Report, verdict: Verdict) -> list[Lane]:
         base, candidate = (side.get(verdict.name) for side in report.record.second_look)
         looks.append(((base, candidate), ", again"))
     return [
-        Lane(f"{name}{again}", samples.sessions)
+        Lane(f"{name}{again}", name[:4], samples.sessions)
         for pair, again in looks
         for name, samples in zip(("base", "candidate"), pair, strict=True)
         if samples is not None and samples.all

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from .gate import Status, Verdict
 from .record import SuiteOutcome, SuiteStatus
-from .report import Report, change_words, interval_words, values_words
+from .report import Report, change_words, interval_words, look_words, values_words
 from .words import one_line, tolerance
 
 __all__ = ["junit"]
@@ -95,9 +95,9 @@ def _details(verdict: Verdict) -> str:
     return "\n".join(
         (
             f"{metric.title}: {base} -> {candidate}, {change_words(verdict)}",
-            f"95 % interval: {interval_words(verdict)}; may be worse by {tolerance(metric)}",
+            f"95 % interval: {interval_words(verdict)}; tolerance: {tolerance(metric)}",
             f"measured: {metric.how}",
-            f"look: {metric.look}",
+            f"look: {look_words(verdict)}",
         )
     )
 

@@ -10,8 +10,9 @@ import statistics
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from .catalogue import Gate
 from .gate import Status, Verdict
-from .report import METHOD, Report, change_words, interval_words, values_words
+from .report import METHOD, Report, change_words, interval_words, look_words, values_words
 from .words import duration, flattened, one_line, quantity, tolerance
 
 __all__ = ["MOST", "escaped", "markdown"]
@@ -20,7 +21,7 @@ MOST = 60_000
 """Characters a comment of a pull request may have, with some room."""
 
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#~$&!])")
-_HEADS = ("", "metric", "base", "candidate", "change", "95 %", "may be")
+_HEADS = ("", "metric", "base", "candidate", "change", "95 %", "tolerance")
 
 
 def markdown(report: Report, most: int = MOST) -> str:
@@ -33,7 +34,9 @@ def markdown(report: Report, most: int = MOST) -> str:
 
 def _text(report: Report, listed: Sequence[Verdict]) -> str:
     lines = [
-        f"## perf: {escaped(report.headline)}",
+        f"## perf: {report.colour}",
+        "",
+        f"**{escaped(report.reason)}**",
         "",
         escaped(f"{report.sides}."),
         "",
@@ -62,9 +65,9 @@ def _failures(report: Report) -> Iterator[str]:
         return
     yield from _head((*_HEADS, "where to look"))
     for verdict in report.failures:
-        yield _row((*_cells(verdict), escaped(verdict.metric.look)))
+        yield _row((*_cells(verdict), escaped(look_words(verdict))))
     yield ""
-    for verdict in report.failures:
+    for verdict in (v for v in report.failures if v.metric.gate is not Gate.LIMIT):
         yield f"- `{_code(verdict.name)}`: {escaped(verdict.sentence)}"
     yield ""
 

@@ -19,7 +19,7 @@ _NUMBERS = (
     "candidate",
     "change",
     "95 %",
-    "may be worse by",
+    "tolerance",
     "median",
     "from",
     "to",

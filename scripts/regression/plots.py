@@ -10,7 +10,7 @@ import math
 import random
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 from acceptance.plots import ticked_range, ticks
@@ -37,9 +37,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Lane:
-    """One side's values, by session."""
+    """Values by session; `kind` is the side, `base` or `cand`."""
 
     name: str
+    kind: str
     sessions: Sequence[Sequence[float]]
 
 
@@ -58,7 +59,7 @@ def forest(rows: Sequence[Row]) -> str:
     """Every interval on one axis, the tolerance marked; what lies right of it is worse."""
     height = 58 + _ROW * len(rows)
     span = (-_LIMIT, _LIMIT)
-    parts = [*_ground(span, 26, height - 34)]
+    parts = [*_ground(span, range(-3, 4), 26, height - 34)]
     parts += [_upright(_at(place, span), 26, height - 34, "limit") for place in (-1, 1)]
     parts += [_text(_at(1, span), 16, "tolerance", "middle", "soft")]
     parts += [
@@ -95,24 +96,25 @@ def distribution(title: str, unit: str, scale: float, lanes: Sequence[Lane]) -> 
     Args:
         scale: the size of `unit` in the unit of the samples, e.g. 1e-3 for ms.
     """
-    shown = [
-        Lane(x.name, [[v / scale for v in s if math.isfinite(v)] for s in x.sessions])
-        for x in lanes
-    ]
+    shown = [replace(lane, sessions=_scaled(lane.sessions, scale)) for lane in lanes]
     span = ticked_range([value for lane in shown for s in lane.sessions for value in s])
     height = 46 + 54 * len(shown)
-    parts = [*_ground(span, 8, height - 36)]
+    parts = [*_ground(span, ticks(span), 8, height - 36)]
     for number, lane in enumerate(shown):
-        parts += _lane(lane, span, 35 + 54 * number, "base" if number + 1 < len(shown) else "cand")
+        parts += _lane(lane, span, 35 + 54 * number)
     parts.append(_text(_WIDTH - _RIGHT, height - 4, unit, "end", "soft"))
     return _svg(
         height, f"{title}: the samples of {' and '.join(lane.name for lane in lanes)}", parts
     )
 
 
-def _lane(lane: Lane, span: tuple[float, float], y: float, kind: str) -> Iterator[str]:
+def _scaled(sessions: Sequence[Sequence[float]], scale: float) -> list[list[float]]:
+    return [[value / scale for value in s if math.isfinite(value)] for s in sessions]
+
+
+def _lane(lane: Lane, span: tuple[float, float], y: float) -> Iterator[str]:
     values = [value for session in lane.sessions for value in session]
-    yield f'<g class="{kind}">'
+    yield f'<g class="{lane.kind}">'
     yield _text(_LEFT - 12, y, _shortened(lane.name), "end")
     yield _text(_LEFT - 12, y + 14, _counted(len(values), len(lane.sessions)), "end", "soft")
     if values:
@@ -214,8 +216,10 @@ def _levels(span: tuple[float, float], top: float, bottom: float) -> Iterator[st
         yield _text(60, y + 4, f"{value:.6g}", "end", "soft")
 
 
-def _ground(span: tuple[float, float], top: float, bottom: float) -> Iterator[str]:
-    for value in ticks(span):
+def _ground(
+    span: tuple[float, float], marks: Iterable[float], top: float, bottom: float
+) -> Iterator[str]:
+    for value in marks:
         x = _at(value, span)
         yield _upright(x, top, bottom, "grid")
         yield _text(x, bottom + 15, f"{value:.6g}", "middle", "soft")

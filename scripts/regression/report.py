@@ -16,7 +16,11 @@ __all__ = [
     "Report",
     "change_words",
     "interval_words",
+    "look_words",
+    "of_suites",
+    "side_words",
     "unsteady",
+    "values_words",
     "without_times",
 ]
 
@@ -99,7 +103,12 @@ class Report:
     @property
     def headline(self) -> str:
         """The verdict in one line."""
-        return f"{self.colour}: {self._reason()} ({duration(self.seconds)})"
+        return f"{self.colour}: {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """The verdict without its colour."""
+        return f"{self._reason()} ({duration(self.seconds)})"
 
     def _reason(self) -> str:
         crashed = [f"suite {outcome.name} crashed" for outcome in self.crashed]
@@ -153,6 +162,14 @@ def values_words(verdict: Verdict) -> tuple[str, str]:
     """Base and candidate with their unit."""
     unit = verdict.metric.unit
     return quantity(verdict.base, unit), quantity(verdict.candidate, unit)
+
+
+def look_words(verdict: Verdict) -> str:
+    """Where to look; `{stage}` is the measured name's own."""
+    words, named = verdict.metric.look, verdict.metric.name.split(".")
+    for field, part in zip(named, verdict.name.split("."), strict=False):
+        words = words.replace(field, part) if field.startswith("{") else words
+    return words
 
 
 def _named(verdict: Verdict) -> str:

@@ -18,7 +18,8 @@ _OWN = """
 .worse, .missing, .changed, .crashed { color: var(--bad); font-weight: 600; }
 .better { color: var(--good); font-weight: 600; }
 .undecided { color: var(--warn); font-weight: 600; }
-td code, th code { font-size: .84rem; overflow-wrap: anywhere; }
+th code { font-size: .82rem; font-weight: 400; }
+tbody th { min-width: 12.5rem; }
 td small { color: var(--soft); display: block; }
 figure h3 { margin-bottom: .3rem; overflow-wrap: anywhere; }
 figure p { color: var(--soft); font-size: .88rem; margin: 0 0 .4rem; }

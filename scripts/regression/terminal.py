@@ -8,13 +8,13 @@ from pathlib import Path
 
 from .baseline import Baseline, Comparison
 from .gate import ExitStatus, Status, Verdict
-from .report import Report, change_words, interval_words, values_words
+from .report import Report, change_words, interval_words, look_words, values_words
 from .words import one_line, tolerance
 
 __all__ = ["card_lines", "result_lines", "show"]
 
 _SHOWN = (Status.WORSE, Status.MISSING, Status.UNUSABLE, Status.BETTER, Status.UNDECIDED)
-_MOST = 40
+_MOST, _LAST = 40, 8
 
 
 def show(text: str) -> None:
@@ -27,7 +27,10 @@ def result_lines(report: Report, files: Sequence[Path]) -> Iterator[str]:
     yield ""
     yield report.sides
     yield from changed_lines(report.verdicts)
-    yield from (f"suite {o.name} crashed: {o.reason}" for o in report.crashed)
+    for outcome in report.crashed:
+        first, *rest = outcome.reason.splitlines() or [""]
+        yield f"suite {outcome.name} crashed: {one_line(first)}"
+        yield from (f"  {one_line(line)}" for line in rest[-_LAST:])
     yield from (f"suite {o.name} skipped: {one_line(o.reason)}" for o in report.skipped)
     yield from (f"note: {one_line(remark)}" for remark in report.remarks)
     if files:
@@ -46,11 +49,11 @@ def changed_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
         interval = interval_words(verdict)
         yield (
             f"{verdict.status.value:9}  {verdict.name:{wide}}  {base:>10} -> {candidate:<10}  "
-            f"{change_words(verdict):>9}  {interval:>20}  may be {tolerance(verdict.metric)}"
+            f"{change_words(verdict):>9}  {interval:>20}  tolerance {tolerance(verdict.metric)}"
         )
         if verdict.failed or verdict.status is Status.UNUSABLE:
             yield f"           {one_line(verdict.sentence)}"
-            yield f"           look: {verdict.metric.look}"
+            yield f"           look: {look_words(verdict)}"
     if len(found) > _MOST:
         yield f"and {len(found) - _MOST} more"
 

@@ -37,7 +37,7 @@ def amount(value: float) -> str:
     if not math.isfinite(value):
         return "not finite"
     size = abs(value)
-    if value == int(value) or size >= 1000:
+    if math.isclose(value, round(value), rel_tol=1e-9) or size >= 1000:
         return f"{value:,.0f}"
     digits = (
         1 if size >= 100 else 2 if size >= 1 else 3 if size >= 0.1 else 4 if size >= 1e-2 else 6

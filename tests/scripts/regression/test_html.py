@@ -1,0 +1,113 @@
+"""The page: complete by itself, well-formed, and no text becomes markup."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import fake_perf
+import pytest
+from regression.catalogue import catalogue_from_file
+from regression.history import history_html
+from regression.html import html
+from regression.plots import Lane, Point, Row, distribution, forest, trend
+from regression.store import History
+
+VOID = ("meta", "br", "link")
+
+
+class Balance(HTMLParser):
+    """Collects tags, and fails where one is closed that is not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+
+def tags_of(page: str) -> list[str]:
+    parser = Balance()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser.seen
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return html(fake_perf.report(history=fake_perf.history(5)))
+
+
+def test_the_page_is_well_formed_and_has_no_script(page: str) -> None:
+    tags = tags_of(page)
+    assert "script" not in tags
+    assert tags.count("svg") > 5
+    assert "default-src 'none'" in page
+
+
+def test_nothing_is_fetched_from_elsewhere(page: str) -> None:
+    assert not re.findall(r"(?:src|href)=\"(?!#)", page)
+    assert "url(" not in page
+    assert "@import" not in page
+
+
+def test_the_verdict_failures_and_reasons_are_there(page: str) -> None:
+    assert "red: 3 of 12 metrics became worse" in page
+    assert "<h2>Samples of what failed</h2>" in page
+    assert "suite load crashed" in page
+    assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in page
+    assert "graph.vocoder.kernels" in page
+
+
+def test_both_looks_of_a_failure_are_drawn(page: str) -> None:
+    failed = page.split("<h2>Samples of what failed</h2>")[1].partition("</section>")[0]
+    assert failed.count("<svg") == 1
+    for lane in ("base", "candidate", "base, again", "candidate, again"):
+        assert f">{lane}</text>" in failed
+    assert failed.count('class="dot faint"') == 2 * 75 + 2 * 150
+
+
+def test_a_run_of_one_side_has_a_page() -> None:
+    page = html(fake_perf.report(fake_perf.quiet_record(base=None)))
+    tags_of(page)
+    assert "nothing to compare them with" in page
+    assert "voice.bytes" in page
+
+
+def test_machines_are_never_joined_in_a_trend() -> None:
+    history = History(fake_perf.history(6), ("line 3 is of schema 0",))
+    page = history_html(history, catalogue_from_file(), "stage.vocoder.seconds")
+    tags_of(page)
+    assert page.count("<polyline") == 2
+    points = re.findall(r'<polyline class="ink" points="([^"]*)"', page)
+    assert sorted(len(line.split()) for line in points) == [2, 4]
+    assert "line 3 is of schema 0" in page
+
+
+def test_plots_are_xml_and_survive_values_that_are_none() -> None:
+    nan, inf = float("nan"), float("inf")
+    drawings = (
+        forest([Row("a<b", 0.5, -inf, inf, "undecided"), Row("c", nan, nan, nan, "ok")]),
+        distribution("a&b", "ms", 1e-3, [Lane("base", "base", [[1.0], [nan]])]),
+        distribution("one", "", 1.0, [Lane("base", "base", [[2.0]]), Lane("x", "cand", [[]])]),
+        trend("t", "s", 1.0, {"m": [Point(0, 1.0, 1.0, 1.0, "then")]}),
+        trend("t", "s", 1.0, {}),
+    )
+    for drawing in drawings:
+        root = ElementTree.fromstring(drawing)
+        assert root.get("aria-label")
+        assert "nan" not in drawing
+        assert "inf" not in drawing

@@ -1,0 +1,112 @@
+"""The summary of a pull request: what a reader sees first, and that no text becomes markup."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import fake_perf
+import pytest
+from regression.gate import ExitStatus, Status
+from regression.markdown import MOST, escaped, markdown
+from regression.report import unsteady
+
+
+def test_the_verdict_stands_first_and_failures_before_the_rest() -> None:
+    text = markdown(fake_perf.report())
+    lines = text.splitlines()
+    assert lines[0] == "## perf: red"
+    assert "3 of 12 metrics became worse" in lines[2]
+    assert "stage.vocoder.seconds +12.1 %" in lines[2]
+    failures, folded = text.split("<details>", 1)
+    assert "| **worse** | one call of a stage `stage.vocoder.seconds` | 4.27 ms |" in failures
+    assert "+12.1 % | +11.1 to +13.0 % | 4 % | graph.vocoder.kernels" in failures
+    assert "| **missing** |" in failures
+    assert "`voice.bytes`" not in failures
+    assert "`voice.bytes`" in folded
+
+
+def test_better_undecided_and_new_are_named() -> None:
+    text = markdown(fake_perf.report())
+    assert "Better: `install.bytes` −6.4 %, `stage.postnet.seconds`" in text
+    assert "Undecided: `speech.first.seconds`" in text
+    assert "New: `calls.text`" in text
+
+
+def test_crashes_skips_machine_and_suites_are_told() -> None:
+    text = markdown(fake_perf.report())
+    assert "**suite load crashed**: base: ended by SIGSEGV" in text
+    assert "suite plans was skipped: TensorRT for RTX is not installed" in text
+    assert "| load | 0.1 0.1 0.1 | 1.0 0.4 0.2 |" in text
+    assert "| processor | Processor of tests |  |" in text
+    assert "Mann-Whitney" in text
+
+
+def test_no_text_of_measured_code_becomes_markup() -> None:
+    text = markdown(fake_perf.report())
+    assert set(re.findall(r"(?<!\\)<(/?\w+)", text)) == {
+        *("details", "summary", "/summary", "/details")
+    }
+    assert "**bold**" not in text
+    assert "[link](" not in text
+    assert "@you" not in text
+    assert "\x1b" not in text
+    assert "\x00" not in text
+
+
+@pytest.mark.parametrize("bad", ["a\n## b", "| c", "`d`", "https://e", "www.f", "#1"])
+def test_escaped_text_stays_on_its_line_and_links_nowhere(bad: str) -> None:
+    text = escaped(bad)
+    assert "\n" not in text
+    assert not re.search(r"(?<!\\)[|`#]|://|www\.", text.replace("&#", ""))
+
+
+def test_every_table_row_has_as_many_cells_as_its_head() -> None:
+    head = 0
+    for line in markdown(fake_perf.report()).splitlines():
+        if line.startswith("|"):
+            cells = len(re.findall(r"(?<!\\)\|", line))
+            head = head or cells
+            assert cells == head, line
+        else:
+            head = 0
+
+
+def test_a_green_run_is_short() -> None:
+    text = markdown(fake_perf.report(fake_perf.quiet_record(), remarks=()))
+    assert text.startswith("## perf: green\n\n**none of 11 metrics became worse")
+    assert "where to look" not in text
+
+
+def test_a_run_of_one_side_lists_what_was_measured() -> None:
+    text = markdown(fake_perf.report(fake_perf.quiet_record(base=None)))
+    assert text.startswith("## perf: measured")
+    assert "| Python calls of a hot loop `calls.text` |" not in text
+    assert re.search(r"\| one call of a stage `stage.vocoder.seconds` \| 4\.2\d ms \|", text)
+
+
+def test_a_summary_too_long_leaves_out_what_is_fine() -> None:
+    report = fake_perf.report()
+    short = markdown(report, most=100)
+    assert "`voice.bytes`" not in short
+    assert "5 that are ok left out" in short
+    assert "`stage.vocoder.seconds`" in short
+    assert len(markdown(report)) < MOST
+
+
+def test_an_interrupted_run_says_so() -> None:
+    assert markdown(fake_perf.report(status=ExitStatus.INTERRUPTED)).startswith(
+        "## perf: interrupted"
+    )
+
+
+def test_changed_clocks_leave_times_open_and_counts_judged() -> None:
+    report = fake_perf.report()
+    verdicts = unsteady(report.verdicts, "pace: 1, then 1.3 (+30%)")
+    found = {verdict.name: verdict for verdict in verdicts}
+    assert found["stage.vocoder.seconds"].status is Status.UNDECIDED
+    assert "pace: 1, then 1.3" in found["stage.vocoder.seconds"].sentence
+    assert found["text.rate"].status is Status.UNDECIDED
+    assert found["graph.vocoder.nodes"].status is Status.WORSE
+    assert unsteady(report.verdicts, "") == list(report.verdicts)
+    assert "Undecided:" in markdown(replace(report, verdicts=verdicts))
