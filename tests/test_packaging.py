@@ -168,6 +168,11 @@ def test_a_wheel_that_differs_from_git_is_refused(
         wheel_lane.check_content(wheel)
 
 
+def test_what_the_wheel_lane_leaves_out_is_there(scripts: Script, root: Path) -> None:
+    left_out = scripts("wheel_lane").SAID_BEFORE
+    assert [path for path in left_out if not (root / path).is_file()] == []
+
+
 def test_project_and_demo_voice_carry_their_licences(root: Path) -> None:
     assert "Apache License" in (root / "LICENSE").read_text(encoding="utf-8")
     voice = (root / "scripts/demo_voice/voice/LICENSE").read_text(encoding="utf-8")
