@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import subprocess
@@ -124,20 +125,25 @@ def hub() -> Iterator[Hub]:
     server.server_close()
 
 
-def in_process(model_id: str, cache: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
-    """Downloads in a fresh process, for the package reads its endpoint when imported."""
+def in_process(cache: Path, endpoint: str, *model_ids: str) -> subprocess.CompletedProcess[str]:
+    """Downloads in a fresh process, for the package reads its endpoint when imported.
+
+    Standard output holds a line per model: its folder, or the error.
+    """
     code = (
         "import sys; from pathlib import Path\n"
         "from sambert_trt.engines.errors import SourceError\n"
         "from sambert_trt.export.download import model_directory\n"
-        "try:\n"
-        "    sys.stdout.write(str(model_directory(sys.argv[1], cache=Path(sys.argv[2]))))\n"
-        "except SourceError as error:\n"
-        "    sys.stdout.write('SourceError ' + str(error))\n"
+        "for model_id in sys.argv[2:]:\n"
+        "    try:\n"
+        "        said = str(model_directory(model_id, cache=Path(sys.argv[1])))\n"
+        "    except SourceError as error:\n"
+        "        said = 'SourceError ' + str(error)\n"
+        "    sys.stdout.write(repr(said) + '\\n')\n"
     )
     paths = [path for path in sys.path if path]
     return subprocess.run(
-        [sys.executable, "-c", code, model_id, str(cache)],
+        [sys.executable, "-c", code, str(cache), *model_ids],
         capture_output=True,
         text=True,
         timeout=120,
@@ -158,11 +164,13 @@ needs_modelscope = pytest.mark.skipif(
 
 
 @needs_modelscope
-def test_the_package_resumes_a_cut_download_and_leaves_out_the_front_end(
+def test_the_package_resumes_a_cut_download_leaves_out_the_front_end_and_says_what_is_absent(
     hub: Hub, tmp_path: Path
 ) -> None:
-    done = in_process("anna/voice", tmp_path, hub.address)
-    folder = Path(done.stdout)
+    done = in_process(tmp_path, hub.address, "anna/voice", "berta/voice")
+    present, absent = map(ast.literal_eval, done.stdout.splitlines()[-2:])
+    assert absent.startswith("SourceError ModelScope has no berta/voice")
+    folder = Path(present)
     assert folder.is_dir(), done.stdout + done.stderr
     assert (folder / "voices/anna/am/ckpt/checkpoint_0.pth").read_bytes() == WEIGHTS
     assert hub.ranges == [f"bytes={len(WEIGHTS) // 2}-"]
@@ -172,12 +180,8 @@ def test_the_package_resumes_a_cut_download_and_leaves_out_the_front_end(
 
 
 @needs_modelscope
-def test_the_package_says_what_is_not_there_and_when_it_is_offline(
-    hub: Hub, tmp_path: Path
-) -> None:
-    absent = in_process("berta/voice", tmp_path, hub.address).stdout
-    assert absent.startswith("SourceError ModelScope has no berta/voice")
-    offline = in_process("anna/voice", tmp_path, "http://127.0.0.1:9").stdout
+def test_the_package_says_when_it_is_offline(tmp_path: Path) -> None:
+    offline = in_process(tmp_path, "http://127.0.0.1:9", "anna/voice").stdout
     assert "no connection to ModelScope" in offline
 
 

@@ -237,7 +237,7 @@ def test_the_runtime_is_the_reference_at_any_length(
     compare(opened(tiny_voice(variant)), loaded(tiny_source(variant)), count)
 
 
-@pytest.mark.parametrize("count", [1, 9, 400])
+@pytest.mark.parametrize("count", [1, 9, 100, pytest.param(400, marks=pytest.mark.slow)])
 def test_the_demo_voice_at_any_length(
     root: Path,
     demo_voice: Path,

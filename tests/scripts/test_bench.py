@@ -62,6 +62,7 @@ def test_the_stock_voice_speaks_the_sentence_in_usual_time(
     scripts: dict[str, ModuleType], tmp_path: Path, nsf: bool
 ) -> None:
     import numpy as np
+    from warm_reader import warm_reader
 
     from sambert_trt.export.reference import Conditioning
     from sambert_trt.export.source import voice_sources_from_path
@@ -70,7 +71,8 @@ def test_the_stock_voice_speaks_the_sentence_in_usual_time(
     from sambert_trt.runtime.text.symbols import ids_from_sentence
 
     scripts["stock_voice"].write_stock_voice(tmp_path / "stock", nsf=nsf)
-    voice = load_voice(voice_sources_from_path(tmp_path / "stock")[0])
+    with warm_reader():
+        voice = load_voice(voice_sources_from_path(tmp_path / "stock")[0])
     terms = voice.settings.vocabulary
     sentence = next(MandarinFrontend(terms.units, "PinYin").sentences(scripts["bench"].SENTENCE))
     rows, _, _ = ids_from_sentence(sentence, terms.units, terms.emotions, terms.speakers)
