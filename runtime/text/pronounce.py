@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 
 from .erhua import merge_erhua
 from .marks import MARK
@@ -53,6 +53,7 @@ class _Text:
     places: Sequence[int]
     given: Mapping[int, str]
     lexicon: UserLexicon
+    runs: Mapping[tuple[int, int], Entry]
 
 
 def lexical_pinyin(text: str, lexicon: UserLexicon | None = None) -> list[str]:
@@ -71,18 +72,21 @@ def words_from_text(text: str, lexicon: UserLexicon | None = None) -> list[Word]
     Raises:
         InputError: the dictionaries are missing.
     """
-    stripped = split_overrides(text)
+    stripped, lexicon = split_overrides(text), lexicon or _NOTHING
     marks = [match.start() for match in _MARKS.finditer(stripped.text)]
     if not marks:
-        bare = _Text(stripped.text, stripped.places, stripped.given, lexicon or _NOTHING)
+        runs = lexicon.runs(stripped.text)
+        bare = _Text(stripped.text, stripped.places, stripped.given, lexicon, runs)
         return list(_words(bare, ()))
     silent = frozenset(marks)
     spoken = [i for i in range(len(stripped.text)) if i not in silent]
+    characters = "".join(stripped.text[i] for i in spoken)
     bare = _Text(
-        "".join(stripped.text[i] for i in spoken),
+        characters,
         [stripped.places[i] for i in spoken],
         {at: stripped.given[i] for at, i in enumerate(spoken) if i in stripped.given},
-        lexicon or _NOTHING,
+        lexicon,
+        lexicon.runs(characters),
     )
     marked = [Word(stripped.text[i], Kind.MARK, start=stripped.places[i]) for i in marks]
     words = _words(bare, [i - n for n, i in enumerate(marks)])
@@ -92,6 +96,8 @@ def words_from_text(text: str, lexicon: UserLexicon | None = None) -> list[Word]
 def _words(text: _Text, cuts: Sequence[int]) -> Iterator[Word]:
     """The words of a text; none goes across one of the sorted `cuts`."""
     start = 0
+    if text.runs:
+        cuts = sorted({*cuts, *chain.from_iterable(text.runs)})
     for kind, group in groupby(text.characters, _kind):
         end = start + len(list(group))
         inner = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
@@ -125,7 +131,8 @@ def _known_kind(character: str) -> Kind | None:
 def _latin_words(text: _Text, first: int, last: int) -> Iterator[Word]:
     """A run of letters as it stands, with a lexicon's syllables, or the words to say instead."""
     written, place = text.characters[first:last], text.places[first]
-    entry = text.lexicon.entry(written) or Entry(letters=(written,))
+    run = text.runs.get((first, last))
+    entry = run or text.lexicon.entry(written) or Entry(letters=(written,))
     if entry.syllables:
         given = frozenset(range(len(entry.syllables)))
         reasons = ("lexicon",) * len(entry.syllables)
@@ -139,8 +146,9 @@ def _latin_words(text: _Text, first: int, last: int) -> Iterator[Word]:
 def _hanzi_words(text: _Text, first: int, last: int, stretch: tuple[int, int]) -> Iterator[Word]:
     """The words between two places of a stretch of Chinese characters, which is their context."""
     context = f"{START}{text.characters[slice(*stretch)]}{END}"
-    position = first
-    for word, entry in _matched_words(text.characters[first:last], text.lexicon):
+    position, run = first, text.runs.get((first, last))
+    written = text.characters[first:last]
+    for word, entry in [(written, run)] if run else _matched_words(written, text.lexicon):
         at = position + len(START) - stretch[0]
         if entry is None:
             reads = read_word(word, context, at)

@@ -7,9 +7,11 @@ One entry a line, UTF-8, `#` begins a comment:
     玩儿    wan2 r5
     GPU     ji4 pi4 you1
     SQL     sequel
+    卡拉OK  ka3 la1 OK
 
 A Chinese word has a syllable for each character. A word of Latin letters has syllables, or Latin
-words that are read in its place. Standard library only beside the pinyin table.
+words that are read in its place. A word of both has both, in order. Standard library only beside
+the pinyin table.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ __all__ = ["Entry", "UserLexicon", "merge_lexicons"]
 
 _CHINESE = re.compile(f"{HANZI}+")
 _LATIN = re.compile(r"[A-Za-z]+")
+_RUNS = re.compile(f"{HANZI}+|[A-Za-z]+")
+_MIXED = re.compile(f"(?:{HANZI}|[A-Za-z])+")
 _ERHUA = re.compile(r"(.*[^e\W\d_].*)r([1-5])")
 _MOST_ERRORS = 10
 _LONGEST_WORD = 32
@@ -35,10 +39,14 @@ _LONGEST_WORD = 32
 
 @dataclass(frozen=True)
 class Entry:
-    """How a word is read: `syllables` of numbered pinyin, or `letters`, Latin words instead."""
+    """How a word is read: `syllables` of numbered pinyin, or `letters`, Latin words instead.
+
+    A word of Chinese characters and Latin letters has `runs` instead, each read in its own way.
+    """
 
     syllables: tuple[str, ...] = ()
     letters: tuple[str, ...] = ()
+    runs: tuple[Entry, ...] = ()
 
 
 class UserLexicon:
@@ -53,6 +61,7 @@ class UserLexicon:
         self._longest: dict[str, int] = {}
         for word in self._words:
             self._longest[word[0]] = max(len(word), self._longest.get(word[0], 0))
+        self._mixed = _pattern([word for word, entry in self._words.items() if entry.runs])
 
     @classmethod
     def from_file(cls, path: str | Path) -> UserLexicon:
@@ -96,9 +105,7 @@ class UserLexicon:
 
     def entry(self, word: str) -> Entry | None:
         """The entry of a whole word, or None."""
-        return self._words.get(word) or (
-            self._folded.get(word.casefold()) if word.isascii() else None
-        )
+        return self._words.get(word) or self._folded.get(word.casefold())
 
     def longest_match(self, text: str, start: int = 0) -> str:
         """The longest Chinese word of the lexicon that begins at an index; "" if there is none."""
@@ -107,6 +114,19 @@ class UserLexicon:
             if text[start : start + length] in self._words:
                 return text[start : start + length]
         return ""
+
+    def runs(self, text: str) -> dict[tuple[int, int], Entry]:
+        """The runs of the words in a text that mix Chinese characters and Latin letters.
+
+        By their slices; the longest word is taken, and a Latin run is never part of a longer one.
+        """
+        found: dict[tuple[int, int], Entry] = {}
+        for match in self._mixed.finditer(text) if self._mixed else ():
+            entry = self.entry(match[0])
+            if entry is not None:
+                spans = (run.span() for run in _RUNS.finditer(text, *match.span()))
+                found.update(zip(spans, entry.runs, strict=True))
+        return found
 
     def merged(self, later: UserLexicon) -> UserLexicon:
         """Both lexicons in one; where both know a word, the later wins."""
@@ -119,6 +139,16 @@ def merge_lexicons(lexicons: Iterable[UserLexicon]) -> UserLexicon:
     for later in lexicons:
         merged = merged.merged(later)
     return merged
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str] | None:
+    longest_first = "|".join(sorted(words, key=len, reverse=True))
+    if not longest_first:
+        return None
+    return re.compile(
+        rf"(?:(?<![A-Za-z])|(?![A-Za-z]))(?:{longest_first})(?:(?<![A-Za-z])|(?![A-Za-z]))",
+        re.IGNORECASE,
+    )
 
 
 def _numbered_lines(text: str) -> Iterator[tuple[int, str, str]]:
@@ -159,15 +189,38 @@ def _entry(word: str, said: list[str]) -> Entry | str:
         return f"{word} has no reading; write it as `重庆 chong2 qing4`"
     if _LATIN.fullmatch(word):
         return _latin_entry(word, said)
-    if not _CHINESE.fullmatch(word):
-        return f"{word!r} is neither Chinese characters alone nor Latin letters alone"
-    return _chinese_entry(word, said)
+    if _CHINESE.fullmatch(word):
+        return _chinese_entry(word, said)
+    if not _MIXED.fullmatch(word):
+        return f"{word!r} has signs that are neither Chinese characters nor Latin letters"
+    return _mixed_entry(word, said)
 
 
 def _latin_entry(word: str, said: list[str]) -> Entry | str:
     if all(_LATIN.fullmatch(part) for part in said):
         return Entry(letters=tuple(said))
     return _syllables_entry(word, said)
+
+
+def _mixed_entry(word: str, said: list[str]) -> Entry | str:
+    """Chinese runs take a syllable for each character, Latin ones what stands between those."""
+    written = _RUNS.findall(word)
+    latin = sum(run.isascii() for run in written)
+    spare = len(said) - sum(len(run) for run in written if not run.isascii())
+    runs: list[Entry] = []
+    for run in written:
+        size = len(run)
+        if run.isascii():
+            words = next(
+                (i for i, part in enumerate(said) if not _LATIN.fullmatch(part)), len(said)
+            )
+            size = spare if latin == 1 else words
+        entry = _entry(run, said[:size])
+        if isinstance(entry, str):
+            return f"{entry} (in {word})"
+        runs.append(entry)
+        said = said[size:]
+    return Entry(runs=tuple(runs)) if not said else f"{word} has {len(said)} syllables too many"
 
 
 def _chinese_entry(word: str, said: list[str]) -> Entry | str:

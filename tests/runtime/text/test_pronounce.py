@@ -187,6 +187,29 @@ def test_latin_words_of_a_users_lexicon() -> None:
     ]
 
 
+def test_words_of_a_users_lexicon_that_mix_writings() -> None:
+    lexicon = UserLexicon.from_mapping({"卡拉OK": "ka3 la1 O K", "T恤": "ti1 xu1"})
+    words = words_from_text("去卡拉OK穿T恤，卡拉", lexicon)
+    assert [(w.text, w.syllables, sorted(w.given), w.start) for w in words] == [
+        ("去", ("qu4",), [], 0),
+        ("卡拉", ("ka3", "la1"), [0, 1], 1),
+        ("O", (), [], 3),
+        ("K", (), [], 4),
+        ("穿", ("chuan1",), [], 5),
+        ("T", ("ti1",), [0], 6),
+        ("恤", ("xu1",), [0], 7),
+        ("，", (), [], 8),
+        ("卡拉", ("ka3", "la1"), [], 9),
+    ]
+
+
+def test_a_mark_inside_a_mixed_word_parts_it() -> None:
+    lexicon = UserLexicon.from_mapping({"卡拉OK": "ka1 la4 O K"})
+    mark = Marks().add(Pause())
+    assert lexical_pinyin(f"卡{mark}拉OK", lexicon) == ["ka3", "la1"]
+    assert lexical_pinyin(f"卡拉{mark}OK", lexicon) == ["ka1", "la4"]
+
+
 @given(text=st.one_of(HANZI, COMMON))
 @settings(deadline=None, max_examples=40)
 def test_every_character_has_one_syllable_that_can_be_said(text: str) -> None:

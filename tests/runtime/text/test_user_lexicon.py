@@ -44,8 +44,13 @@ def test_a_file(tmp_path: Path) -> None:
         ("重庆 chong qing", "'chong'"),
         ("重庆 chong2 qong4", "'qong4'"),
         ("重庆 chong9 qing4", "'chong9'"),
-        ("卡拉OK ka3 la1 ou1 kei1", "neither Chinese characters alone"),
-        ("A1 a1", "neither Chinese characters alone"),
+        ("A1 a1", "signs that are neither Chinese characters nor Latin letters"),
+        ("卡拉-OK ka3 la1 OK", "signs that are neither"),
+        ("卡拉OK ka3 OK", "'OK', read for 卡拉, is no pinyin syllable with a tone"),
+        ("卡拉OK ka3 la1", "OK has no reading"),
+        ("T恤 T", "T has no reading"),
+        ("阿Q a1 qiu1 qiu", "'qiu'"),
+        ("A和B A he2", "B has no reading"),
         ("儿 r5", "'r5'"),
         ("GPU ji4 pi", "'pi'"),
         ("一" * 40 + " yi1", "longer than 32"),
@@ -58,6 +63,40 @@ def test_a_wrong_line_is_named_with_its_reason(tmp_path: Path, line: str, reason
     assert "line 2: " in str(error.value)
     assert reason in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_a_word_may_mix_chinese_characters_and_latin_letters() -> None:
+    lexicon = UserLexicon.from_mapping(
+        {
+            "卡拉OK": "ka3 la1 O K",
+            "T恤": "ti4 xu4",
+            "维生素C": "wéi shēng sù C",
+            "A和B": "A he2 B",
+        }
+    )
+    assert lexicon.entries() == {
+        "卡拉OK": Entry(runs=(Entry(("ka3", "la1")), Entry(letters=("O", "K")))),
+        "T恤": Entry(runs=(Entry(("ti4",)), Entry(("xu4",)))),
+        "维生素C": Entry(runs=(Entry(("wei2", "sheng1", "su4")), Entry(letters=("C",)))),
+        "A和B": Entry(
+            runs=(Entry(letters=("A",)), Entry(("he2",)), Entry(letters=("B",))),
+        ),
+    }
+
+
+def test_runs_are_found_in_a_text_whatever_their_case() -> None:
+    lexicon = UserLexicon.from_mapping(
+        {"卡拉OK": "ka3 la1 OK", "T恤": "ti4 xu4", "T恤衫": "T xu4 shan1"}
+    )
+    assert lexicon.runs("去卡拉ok") == {
+        (1, 3): Entry(("ka3", "la1")),
+        (3, 5): Entry(letters=("OK",)),
+    }
+    assert lexicon.runs("T恤衫") == {
+        (0, 1): Entry(letters=("T",)),
+        (1, 3): Entry(("xu4", "shan1")),
+    }
+    assert lexicon.runs("卡拉OKs，NET恤，OK") == {}
 
 
 def test_all_wrong_lines_are_one_error_that_lists_ten(tmp_path: Path) -> None:
