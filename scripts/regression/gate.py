@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 P_LIMIT = 0.01
+P_LEANING = 0.05
 SECOND_LOOK = 2
 """How many times the sessions of the first look the second is to have: it decides, and what is
 measured twice on a few noisy processes would be missed too often (see simulation.py)."""
@@ -146,8 +147,8 @@ def judged_values(
 def suspects(verdicts: Iterable[Verdict]) -> list[str]:
     """The suites to measure again, in new processes and `SECOND_LOOK` times as many sessions.
 
-    Those of paired metrics whose estimate is worse than the tolerance, and whose interval does not
-    hold that nothing changed.
+    Those of paired metrics whose estimate is worse than the tolerance, where the interval or the
+    rank test sees a change at all.
     """
     return list(dict.fromkeys(one.metric.suite for one in verdicts if _leans(one)))
 
@@ -237,7 +238,8 @@ def _leans(verdict: Verdict) -> bool:
     if metric.gate is not Gate.PAIRED or change is None:
         return False
     least = min(_worsening(metric, end) for end in (change.low, change.high))
-    return least > 0 and _worsening(metric, change.estimate) > metric.tolerance
+    seen = least > 0 or (change.p is not None and change.p < P_LEANING)
+    return seen and _worsening(metric, change.estimate) > metric.tolerance
 
 
 def _looked_again(

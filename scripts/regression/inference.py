@@ -124,10 +124,10 @@ def _matching(base: Samples, candidate: Samples) -> list[tuple[Array, Array]]:
 
 
 def _pair(base: Array, candidate: Array, scale: Scale) -> tuple[Array, Array]:
-    for values in (base, candidate):
-        if not np.isfinite(values).all() or (scale is Scale.RATIO and values.min() <= 0):
-            wrong = next(v for v in values if not (np.isfinite(v) and v > 0))
-            raise InputError(f"{wrong:g} is no value to compare; look at how it was measured")
+    both = np.concatenate((base, candidate))
+    wrong = ~np.isfinite(both) | ((both <= 0) if scale is Scale.RATIO else False)
+    if wrong.any():
+        raise InputError(f"{both[wrong][0]:g} is no value to compare; look at how it was measured")
     if scale is Scale.RATIO:
         return np.log(base), np.log(candidate)
     return base, candidate
