@@ -43,7 +43,7 @@ _WATTS = re.compile(
     "功率[为是达约]{0,2}$| ?(?:功率|快充|充电|超充|灯|电机|适配|插头|音箱|喇叭|电源)"
 )
 _CROWD = re.compile(
-    "(?:年薪|月薪|销量|粉丝|播放量?|身家|存款|阅读量?|预算)[为是达约超破过]{0,2}$"
+    "(?:年薪|月薪|销量|粉丝|播放量?|身家|存款|阅读量?|预算|DAU|GMV|用户|[日月]活)[为是达约超破过]{0,2}$"
     r"| ?\+|粉|[元块人]|年薪|预算|播放|阅读|点赞|浏览|销量|存款"
 )
 _SIDES = {"N": "北纬", "S": "南纬", "E": "东经", "W": "西经"}
@@ -53,8 +53,11 @@ _BY_UNIT = re.compile(r"[\d零一二两三四五六七八九十百千万亿萬�
 _NAME_BEFORE = re.compile("(?<![AD]C)(?<=[A-Za-z]) ?$")
 _POWER_BEFORE = re.compile(r"(?:\^-?\d{1,3}|[⁰¹²³⁴-⁹])$")
 _HASHED = re.compile(r"#\d{1,12}$")
+_AMOUNT = re.compile(r"(\d+) ?(\D+)")
+_LISTED = frozenset("号日班级楼栋座排路")
 _NO_FRACTION = re.compile("(?:第|血压[为是约达至：: ]{0,2})$")
-_NUMBERED = re.compile(r"第[\d、]*$")
+_CODE_BEFORE = re.compile(r"(?<![A-Za-z])([A-Z])\d{1,3}$")
+_NUMBERED = re.compile(r"(?:第|[图表式例题])[\d、]*$")
 _LOW_END = re.compile(
     r"(?:[\d%‰°¥$€²³]|°[CF]|[AaPp]\.?[Mm]\.?|"
     r"\d[A-Za-z]{1,3}|[\d万亿萬億千百][\u4e00-\u9fff]{1,3}) ?$"
@@ -86,6 +89,10 @@ def read_quantity(number: str, unit: str) -> str:
 
 
 def _below(unit: str) -> str | None:
+    amount = _AMOUNT.fullmatch(unit)
+    if amount and unit not in UNITS:
+        name = UNITS.get(amount[2])
+        return counted(amount[1]) + name if name else None
     return UNITS.get(unit, unit if unit in PER else None)
 
 
@@ -95,6 +102,15 @@ def _money(m: re.Match[str]) -> str:
     if currency == "人民币":
         return "人民币" + _span(low, high, magnitude, "元")
     return _span(low, high, magnitude, currency)
+
+
+def _money_per(m: re.Match[str]) -> str | None:
+    below = _below(m[5])
+    return f"每{below}{_money(m)}" if below else None
+
+
+def _round_money(m: re.Match[str]) -> str | None:
+    return read_money(m[1], "", "") if m[1].endswith("0") and "." in m[1] else None
 
 
 def _span(low: str, high: str | None, magnitude: str, currency: str) -> str:
@@ -128,9 +144,9 @@ def _mixed_fraction(m: re.Match[str]) -> str | None:
 
 
 def _fraction(m: re.Match[str]) -> str | None:
-    if _NO_FRACTION.search(before(m, 6)):
+    if _NO_FRACTION.search(before(m, 6)) or after(m, 1) in _LISTED:
         return None
-    return f"{read_number(m[2])}分之{read_number(m[1])}"
+    return f"{read_number(m[2])}分之{read_number(m[1])}" + ("秒" if m[3] else "")
 
 
 def _unit(m: re.Match[str]) -> str | None:
@@ -158,7 +174,9 @@ def _ten_thousands(m: re.Match[str]) -> str | None:
     """A `w` is 万, a `W` watts, unless what stands around says otherwise."""
     said = _WATTS if m[3] == "w" else _CROWD
     other = said.search(before(m, 6)) or said.match(m.string, m.end())
-    return f"{_low_high(m)}万" if (m[3] == "w") != bool(other) else None
+    if m[3] == "w":
+        return _low_high(m) + ("瓦" if other else "万")
+    return f"{_low_high(m)}万" if other else None
 
 
 def _angle(m: re.Match[str]) -> str:
@@ -178,6 +196,11 @@ def _per(m: re.Match[str]) -> str | None:
 def _below_zero(m: re.Match[str]) -> str | None:
     degrees = m[1] or _WARM.search(before(m))
     return "零下" if degrees else None
+
+
+def _same_letter(m: re.Match[str]) -> str | None:
+    first = _CODE_BEFORE.search(before(m, 4))
+    return "到" if first and first[1] == m[1] else None
 
 
 def _to(m: re.Match[str]) -> str | None:
@@ -218,6 +241,10 @@ def _quarter(m: re.Match[str]) -> str | None:
     return f"第{read_digits(m[1])}季度"
 
 
+def _half_year(m: re.Match[str]) -> str:
+    return "上半年" if m[1] == "1" else "下半年"
+
+
 def _counted_number(m: re.Match[str]) -> str | None:
     """A long number is a quantity where a measure word says so."""
     spoken = counted(m[0], m.string, m.end())
@@ -243,11 +270,11 @@ _CODE = alternatives(CURRENCY_CODES)
 _BIG = r"(百万|千万|万亿|[千万萬亿億]|(?:[kKMBw]|bn|[mb]illion|trillion)(?![A-Za-z]))?"
 _LOW_HIGH = rf"({NUM})(?:{SEP}(?:{_SIGN})?({NUM}))?"
 _PER = alternatives(PER)
-_BELOW = rf"([A-Za-zμ]{{1,4}}[²³23]?(?![A-Za-z])|{_PER})"
+_BELOW = rf"(\d{{1,4}} ?(?:k?g|m?[lL]|k?m)(?![A-Za-z])|[A-Za-zμ]{{1,4}}[²³23]?(?![A-Za-z])|{_PER})"
 _WHOLE_SQUARE = r"[kdcm]?m(?:[²³]|\^?[23])"
 _LONE_BELOW = r"(?:[hsLg]|min|kg|[md]L|[kcd]?m[²³23]?|s[²2])"
 _WHOLE = r"[A-Za-zμΩ°]{1,6}(?:[²³]|\^?[23](?!\d))?"
-_UNIT = rf"({_WHOLE}(?:/(?:100km|[A-Za-zμ]{{1,4}}[²³23]?|{_PER}))?)"
+_UNIT = rf"({_WHOLE}(?:/(?:100(?:km|g|m[lL])(?![A-Za-z])|[A-Za-zμ]{{1,4}}[²³23]?|{_PER}))?)"
 _LONE_UNIT = rf"(?:{_WHOLE_SQUARE}|μ[msgLA]|(?:k?m|k?g|mg|μg|mm?ol|MB|kW)/{_LONE_BELOW})"
 _ANY_UNIT = rf"(?:{alternatives(UNITS)})(?![A-Za-z])"
 _ANGLE = (
@@ -264,6 +291,8 @@ LATE_UNIT = Rule(
 """A unit after a number that is written in characters: 十万kg."""
 
 AMOUNT_RULES = (
+    Rule("money", (*_OL, *_SIGNS), rf"({_SIGN}) ?{_LOW_HIGH} ?{_BIG}元?/{_BELOW}", _money_per),
+    Rule("money", _OD, rf"({NUM})(?= ?元(?!/))", _round_money),
     Rule("money", (*_OL, *_SIGNS), rf"({_SIGN}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
     Rule("money", _OL, rf"({_CODE}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
     Rule("money", _D, rf"({NUM}) ?{_BIG} ?({_SIGN}|(?:{_CODE})(?![A-Za-z]))(?!\d)", _money_after),
@@ -272,14 +301,17 @@ AMOUNT_RULES = (
     Rule("percent", "+", rf"\+(?={NUM} ?[%‰‱])", saying("正")),
     Rule("fraction", _OD, r"24/7(?![\d/.])", saying("二十四七")),
     Rule("fraction", _OD, r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
-    Rule("fraction", _OD, r"(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)", _fraction),
+    Rule("fraction", _OD, r"(?<!/)(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)(s(?![A-Za-z]))?", _fraction),
     Rule("number", _OD, rf"(?:({NUM}){SEP})?({NUM}) ?([wW])(?![A-Za-z\d])", _ten_thousands),
     Rule("unit", _OD, _ANGLE, _angle),
     Rule("unit", _OD, rf"(?:({NUM}){SEP})?({NUM}) ?{_UNIT}(?![A-Za-z\d])", _unit),
     Rule("unit", _D, rf"(?:({NUM}){SEP})?({NUM})([\u4e00-\u9fff]{{1,5}})/{_BELOW}", _per_unit),
     Rule("unit", _L, rf"(?<=[万亿萬億千百多余几\d⁰¹²³⁴-⁹]){_UNIT}(?![A-Za-z\d])", _signed_unit),
     Rule("unit", _D, rf"(?:(?<=\d米)[1-9]\d|(?<=\d秒)\d\d)(?![\d.]| ?{MEASURE})", digits),
-    Rule("unit", (*_OL, "μ"), rf"(?<![A-Za-z\d]){_LONE_UNIT}(?![A-Za-z\d/^²³])", _late_unit),
+    Rule(
+        "unit", (*_OL, "μ"), rf"(?<![-+=*/A-Za-z\d]){_LONE_UNIT}(?![-+=*/A-Za-z\d^²³])", _late_unit
+    ),
+    Rule("unit", (*_L, *_OL), r"(?<=\d)M(?=宽带|流量|网速|带宽|光纤|网口)", saying("兆")),
     Rule("unit", "/", rf"/([A-Za-z]{{1,4}}[²³]?|{alternatives(PER)})", _per),
 )
 
@@ -290,7 +322,13 @@ RANGE_RULES = (
         rf"(?<![\dA-Za-z])-(?= ?{NUM}(?:(?:{SEP}|[到至])-?{NUM})? ?(?:(°[CF]|摄氏|华氏)|度))",
         _below_zero,
     ),
-    Rule("range", "-~—", r"(?<=[年月日号])[-~—](?=公元|今(?!天)|现在)", saying("到")),
+    Rule(
+        "range",
+        "-~—",
+        r"(?<=[年月日号])[-~—](?=公元|今(?!天)|现在)|(?<=[一二三四五六])[-~—](?=周|星期)",
+        saying("到"),
+    ),
+    Rule("range", "-~—", r"[-~—](?=([A-Z])\d{1,3}(?![A-Za-z\d]))", _same_letter),
     Rule("range", "-~—", r" ?[-~—] ?(?=-?[¥$€£]?\d)", _to),
     Rule("negative", "-", rf"(?<![\dA-Za-z)）])-(?= ?(?:{_SIGN})?\.?\d)", saying("负")),
 )
@@ -308,6 +346,7 @@ NUMBER_RULES = (
     Rule("ordinal", (*_OL, "№"), r"(?:No\.|NO\.|no\.|№) ?(\d{1,12})(?![\d.])", _numero),
     Rule("ordinal", "#", r"#(\d{1,12})(?![\d.])", _hash),
     Rule("ordinal", "#", r"(?<=\d)#(?![\dA-Za-z])", _numbered),
+    Rule("quarter", (*_L, *_OL), r"(?<=\d\d)H([12])(?![A-Za-z0-9])", _half_year),
     Rule("quarter", _OL, r"Q([1-4])(?![A-Za-z0-9.])", _quarter),
     Rule("number", _D, r"\d{13,24}(?!\.?\d)", _counted_number),
 )

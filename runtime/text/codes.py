@@ -59,7 +59,7 @@ _CODES = re.compile(
     "发票|税|门牌|房|微信|手机尾|型|货|款|番|代|会员|准考证|考|取件|取票|批准文|登记|信用|统一社会信用)"
     "(?:编|代)?(?:号码?|码)(?:为|是|[：: ]){0,2}(?:[A-Za-z_-]{0,12})$"
     "|(?:房间|订单|编号|验证码|校验码|动态码|密码|口令|邮编|邮政编码|尾号|QQ号?|ID|股票代码|代码|PIN码?|"
-    "身份证|房号|编码|条形码|ISBN|ISSN|ICP备|公网安备|端口|频道|工号|学号|波音|空客|标致|歼|宝马|奔驰)(?:号码?)?"
+    "身份证|房号|编码|条形码|ISBN|ISSN|ICP备|QQ群|群号|公网安备|端口|频道|工号|学号|波音|空客|标致|歼|宝马|奔驰)(?:号码?)?"
     "(?:为|是|[：: ]){0,2}(?:[A-Za-z_-]{0,12})$"
 )
 _BUILDING = re.compile("(?:[座栋幢]|单元|号楼)$")
@@ -70,11 +70,15 @@ _AIRLINES = frozenset(words("CA MU CZ HU ZH MF SC HO KN GS JD TV PN QW UQ DR MH 
 _CRAFT = behind(
     "歼|运|轰|直|强|教|苏|米格|安|伊尔|东风|红旗|长征|神舟|嫦娥|巨浪|鹰击|空警|翼龙|北斗"
 )
-_CARDS = behind("RTX |GTX |RX |Xeon |Ryzen ")
+_CARDS = behind("RTX |GTX |RX |Xeon |Ryzen |R5 |R7 |R9 |DDR4 |DDR5 ")
 _STANDARDS = behind("GB/T |GB/T|GB |ISO |IEC |IEEE |DIN |ANSI |RFC ")
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_BRANDS = (
+    "(?:163|126|139|189)(?=邮箱|号段)|360(?=公司|安全|浏览器|杀毒|搜索|软件)|58(?=同城)|4399(?=小?游戏)"
+    "|1688(?=批发|网)"
+)
 _SCHOOLS = "(?:高校|院校|大学|工程|名校|硕士|本科|毕业|工作制|加班)"
-_LAUGH = "23{3,9}|6{3,9}"
+_LAUGH = "23{2,9}|6{3,9}|5{3,9}"
 _LAUGHING = re.compile(r"(?:^|[，。！!？?~\s太真都哈笑死]|老铁|操作)$")
 _MOBILE = r"(?:\+(86)[- ]?)?(1[3-9]\d)[- ]?(\d{4})[- ]?(\d{4})"
 _ODD_PHONE = r"\+(\d{1,3})[- ](\(?\d{1,4}\)?)[- ](\d{3,4})(?:[- ]?(\d{2,4}))?(?:[- ]?(\d{2,4}))?"
@@ -126,7 +130,8 @@ def _line(m: re.Match[str]) -> str | None:
 
 
 def _service(m: re.Match[str]) -> str | None:
-    return None if _COUNTED.match(m.string, m.end()) else read_telephone(m[0])
+    other = _COUNTED.match(m.string, m.end()) or _CODES.search(before(m, 24))
+    return None if other else read_telephone(m[0])
 
 
 def _code(m: re.Match[str]) -> str | None:
@@ -271,10 +276,16 @@ CODE_RULES = (
     Rule("id", _D, r"\d{3,32}(?![\d])", _code),
     Rule("id", _D, r"\d{3,4}(?!\d)", _room),
     Rule("id", "-", r"(?<=\d)-(?=0\d{2,12}(?![\d.]))|(?<=号)-(?=\d)", saying("杠")),
-    Rule("id", _OD, r"(\d{3})/(\d\d) ?(?=R\d\d(?!\d))", _hyphened_code),
+    Rule(
+        "id", _OD, r"(\d{3})/(\d{2,3})(?: ?(?=R\d\d(?!\d))|(?=[A-C](?![A-Za-z\d])))", _hyphened_code
+    ),
     Rule("id", _D, rf"{_STANDARDS}\d{{3,5}}(?:\.\d{{1,2}})?(?:[-—]\d{{4}})?(?!\d)", _hyphened_code),
     Rule("id", (*_OD, *_OL), r"([A-Z]{2}|)(\d{5,6})\.(SH|SZ|BJ|HK|SS)(?![A-Za-z0-9])", _stock),
     Rule("id", _OD, r"(?<=[（(])(?:60|00|30|68|83|43|87)\d{4}(?=[）)])", digits),
+    Rule("id", _D, rf"{_BRANDS}|(?:480|720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", digits),
+    Rule("id", _OD, r"(?<=[楼栋幢座元])\d{1,2}-\d{3,4}(?![-\d])", _hyphened_code),
+    Rule("id", _OD, r"802\.1\d?(?!\d)", _hyphened_code),
+    Rule("model", _OL, r"M\.2(?![\d.])", saying("M点二")),
     Rule("id", _D, r"7-?11(?=便利|门店|店)", saying("七幺幺")),
     Rule("id", _D, rf"(?:985|211|996|955|007)(?=(?:[、/和与 ]?(?:985|211))?{_SCHOOLS})", digits),
     Rule("id", _D, r"(?:0\d|[5-9]\d)(?=[A-Z]{0,2}(?:式(?!太极)|坦克|主战|手枪|步枪))", digits),

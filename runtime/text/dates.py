@@ -24,9 +24,13 @@ _SPORT = re.compile(
 )
 _RATIO = re.compile("比例|比率|比值|配比|赔率|之比|宽比|横比|比为|比是|稀释|缩放|地图")
 _LASTED = re.compile("用时|时长|耗时|历时|成绩|片长")
+_DAY_NAMES = frozenset("日号號")
 _RUN = re.compile("(?:的成绩)?(?:完赛|冲线|完成比赛|夺冠)|的成绩")
-_DATED = re.compile(r"(?:日期|出生|生日|截至|截止|时间|[于自从到至])[:：为是在到 ]{0,2}$")
-_DAY_FOLLOWS = re.compile(" ?(?:[号日起]|当天|上午|下午|晚|凌晨|放假)")
+_DATED = re.compile(r"(?:日期|出生|生日|截至|截止|时间|预计|[于自从到至])[:：为是在到 ]{0,2}$")
+_DAY_FOLLOWS = re.compile(
+    " ?(?:[号日起]|当天|上午|下午|晚|凌晨|放假|送达|发货|到货"
+    "|情人|妇女|劳动|儿童|教师|国庆|圣诞|平安夜|元旦|愚人|植树|青年)"
+)
 _SPAN_FOLLOWS = re.compile(rf"{SEP}{_MONTH}/{_DAY}(?![\d/])")
 _SPAN_BEFORE = re.compile(rf"(?<!\d)(\d\d?)/(\d\d?){SEP}$")
 _SET_FOLLOWS = re.compile(r"[、，,/ ] ?(\d{1,3})[-—](\d{1,3})(?![-\d])")
@@ -90,7 +94,10 @@ def _compact_date(m: re.Match[str]) -> str | None:
 def _short_date(m: re.Match[str]) -> str | None:
     """Month and day with a stroke, where they can hardly be a fraction."""
     dated = int(m[2]) == 1 or _DATED.search(before(m)) or _DAY_FOLLOWS.match(m.string, m.end())
-    return read_date("", m[1], m[2]) if dated or _in_span(m) else None
+    if not (dated or _in_span(m)):
+        return None
+    said = read_date("", m[1], m[2])
+    return said[:-1] if after(m, 1) in _DAY_NAMES else said
 
 
 def _in_span(m: re.Match[str]) -> bool:
@@ -196,6 +203,36 @@ DATE_RULES = (
         rf"(\d{{4}})([-/.]){_MONTH}\2{_DAY}(?![\d]|\.\d|-\d(?!\d{{3}}))(?:([T ])(?=\d\d?[:：]))?",
         _full_date,
     ),
+    Rule(
+        "date",
+        _OD,
+        rf"(\d{{4}})([/.]){_MONTH}\2{_DAY}{SEP}{_MONTH}\2{_DAY}(?![\d/.])",
+        lambda m: f"{read_date(m[1], m[3], m[4])}到{read_date('', m[5], m[6])}",
+    ),
+    Rule(
+        "date",
+        _OD,
+        rf"(1[3-9]|[23]\d)/{_MONTH}/{_DAY}(?![\d/])",
+        lambda m: read_date(m[1], m[2], m[3]),
+    ),
+    Rule(
+        "date",
+        _OD,
+        rf"({_CENTURY})\.(0[1-9]|1[0-2])(?:(?={SEP}(?:{_CENTURY}\.|至今|今))|(?<=\d[-~—]\d{{4}}\.\d\d)(?![\d.]))",
+        lambda m: read_date(m[1], m[2]),
+    ),
+    Rule(
+        "date",
+        _OD,
+        r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?= \d\d?[:：]\d\d)",
+        lambda m: read_date("", m[1], m[2]),
+    ),
+    Rule(
+        "date",
+        _OD,
+        r"(5|10)\.1(?=假期|劳动节|国庆|小长假|黄金周)",
+        lambda m: f"{cardinal(m[1])}一",
+    ),
     Rule("date", _OD, r"(\d\d?)/(\d\d?)/(\d{4})(?![\d/])", _year_last),
     Rule(
         "date",
@@ -218,7 +255,7 @@ DATE_RULES = (
         lambda m: read_date(m[1], m[2]),
     ),
     Rule("date", _D, rf"({_CENTURY})(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)", _compact_date),
-    Rule("date", _OD, rf"{_MONTH}/{_DAY}(?![\d/.])", _short_date),
+    Rule("date", _OD, rf"(?<!/){_MONTH}/{_DAY}(?![\d/.])", _short_date),
     Rule(
         "date",
         _OD,
@@ -228,7 +265,7 @@ DATE_RULES = (
     Rule("date", _D, rf"\d{{3,4}}(?= ?{_EVENTS_OF_A_DAY})", digits),
     Rule("date", _D, r"(?:(?<=京东)|(?<=天猫)|(?<=淘宝)|(?<=年中))(?:618|1111|1212)", digits),
     Rule("date", _D, r"520(?=1314|(?:1314)? ?(?:快乐|告白|表白|情人))|(?<=520)1314", digits),
-    Rule("date", _D, r"0([1-9])(?=[月日号號])", lambda m: cardinal(m[1])),
+    Rule("date", _D, r"0([1-9])(?=[月日号號车集期章节回])", lambda m: cardinal(m[1])),
     Rule("year", _D, r"(?:(?<=公元)|(?<=公元前))\d{1,4}(?=年)", digits),
     Rule("year", _D, r"[12]\d{3}(?=年)", _year),
     Rule("year", _D, r"(\d\d)(?=年\d{1,2}月)", digits),
@@ -237,12 +274,14 @@ DATE_RULES = (
     Rule("year", _OD, rf"({_CENTURY})(?={SEP}{_CENTURY}(?!\d){_NOT_COUNTED})", digits),
     Rule("year", _D, rf"(?<=\d{{4}}[-~—])({_CENTURY})(?!\d){_NOT_COUNTED}", digits),
     Rule("year", _D, rf"(?<=\d{{4}}[-~—/])(\d\d)(?={_SEASON})", digits),
-    Rule("year", _D, rf"({_CENTURY})(?= ?(?:{_EVENTS}|Q[1-4]|H[12]))", digits),
+    Rule("year", _D, rf"({_CENTURY})(?= ?(?:{_EVENTS}|Q[1-4]|H[12]|FY))", digits),
+    Rule("year", _OD, r"(?<!\d)(\d\d)(?=(?:Q[1-4]|H[12])(?![A-Za-z\d]))", digits),
     Rule("year", _OD, r"(?:(?<=《)\d{4}(?=》)|(?<=[〔（(])(?:19|20)\d\d(?=[〕）)]))", digits),
     Rule("year", _D, rf"(?<=《){_CENTURY}(?=[\u4e00-\u9fff])(?! ?{MEASURE})", digits),
     Rule("decade", _OD, r"((?:19|20)\d0)'?s(?![A-Za-z])", lambda m: f"{digits(m)}年代"),
     Rule("decade", _OD, r"([2-9]0)'s(?![A-Za-z])", lambda m: f"{cardinal(m[1])}年代"),
-    Rule("year", _OD, rf"({_CENTURY})/(\d\d)(?= ?{_SEASON})", _season),
+    Rule("year", _OD, rf"({_CENTURY}|\d\d)/(\d\d)(?= ?(?:赛季|学年|财年|年度))", _season),
+    Rule("decade", _D, r"((?:[5-9]0){2})(?=后)", digits),
     Rule("decade", _D, r"([5-9][05]|0[05])(?=[、和/](?:[5-9][05]|0[05]|10)后)", digits),
     Rule("decade", _D, r"([5-9][05]|0[05]|10)(?=后(?![续来面边期半悔退天]))", digits),
 )

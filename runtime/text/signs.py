@@ -76,6 +76,13 @@ SIGN_NAMES = {
     "χ": "希",
     "ψ": "普西",
     "ω": "欧米伽",
+    "Γ": "伽马",
+    "Θ": "西塔",
+    "κ": "卡帕",
+    "Λ": "兰姆达",
+    "Π": "派",
+    "Φ": "斐",
+    "Ψ": "普西",
 }
 """What a sign is called where no other rule reads it."""
 
@@ -200,7 +207,10 @@ CODE_SIGN_RULES = (
     Rule("sign", ">", r"(?<=[\u4e00-\u9fff])>(?=[\u4e00-\u9fff])", _path),
     Rule("sign", _OL, r"([A-Za-z]{1,20})'(ll|re|d|LL|RE|D)(?![A-Za-z])", _contracted),
     Rule(
-        "id", "-", r"(?:(?<=[图表式例]\d)|(?<=[图表式例]\d\d))-(?=\d{1,3}(?![\d.]))", saying("杠")
+        "id",
+        "-",
+        r"(?:(?<=[图表式例]\d)|(?<=[图表式例]\d\d)|(?<=[图表式例][(（]\d))-(?=\d{1,3}(?![\d.]))",
+        saying("杠"),
     ),
 )
 MATHS_RULES = (
@@ -209,10 +219,12 @@ MATHS_RULES = (
     Rule("maths", ">", rf"{_AFTER_BRIEF}>(?= {_BRIEF})", saying("大于")),
     Rule("maths", _SUPERSCRIPT_SIGNS, r"(?<=[A-Za-z\d)])([⁰¹²³⁴-⁹]{0,2})([⁺⁻])(?![⁰¹²³⁴-⁹])", _ion),
     Rule("maths", "-", r"(?<=[\dA-Za-z)²³])-(?=[\dA-Za-z(])", _minus),
-    Rule("maths", _OD, rf"({NUM})[eE]([+-]?\d{{1,4}})(?![\dA-Za-z.])", _scientific),
+    Rule("maths", _OD, rf"(?<![A-Za-z])({NUM})[eE]([+-]?\d{{1,4}})(?![\dA-Za-z.])", _scientific),
     Rule("maths", _SUPERSCRIPT_SIGNS, r"[⁻⁺]?[⁰¹²³⁴-⁹]{1,6}", _superscript),
+    Rule("maths", "^", r"\^([A-Za-z])(?![A-Za-z])", lambda m: f"的{m[1]}次方"),
     Rule("maths", "^", r"\^ ?\(?([-+]?\d{1,4})(?!\d)\)?", lambda m: _power(m[1])),
     Rule("maths", "×*", r"[×*](?= ?[\dA-Za-z(√π])(?<=[\dA-Za-z)²³π\u4e00-\u9fff].)", _times),
+    Rule("maths", _L, r"(?<=\d)[xX](?=变焦|光学|放大|速)", saying("倍")),
     Rule("maths", _OL, r"(?<=\d)[xX](?=\d)(?<![^\d]0[xX])(?<!^0[xX])", saying("乘")),
     Rule(
         "maths",
@@ -241,6 +253,8 @@ SIGN_RULES = (
     Rule("sign", "/", r"(?<=[A-Za-z\d\u4e00-\u9fff])/(?=[A-Za-z\d\u4e00-\u9fff])", saying("、")),
     Rule("sign", "_", r"(?<=[A-Za-z\d])_(?=[A-Za-z\d])", saying("下划线")),
     Rule("sign", "\\", r"\\(?=[A-Za-z])", saying("反斜杠")),
+    Rule("sign", "Φφ", r"[Φφ](?=\d)", saying("直径")),
+    Rule("sign", "°∠", r"(?<!\d)°|∠(?![A-Za-zα-ω\d])", saying(" ")),
     Rule("sign", _S, r"[^\d]", _sign),
 )
 

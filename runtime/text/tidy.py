@@ -33,7 +33,9 @@ _OPTION = re.compile(r"(?:^|[\s，。；、])[A-Za-z]$")
 _UNSPOKEN = re.compile(rf"[^A-Za-z{HANZI[1:-1]}{BRACKETED}]+")
 _TOKEN = re.compile(rf"{MARK}|\.{{2,}}|-{{2,}}|[\s\S]")
 _SETTLED = re.compile(rf"[ ，、；：。！？…—]|{MARK}")
-_ABBREVIATED = re.compile(r"(?:^|[^A-Za-z])(?:Mrs?|Ms|Dr|St|Jr|Inc|Ltd|Co|vs|etc)$")
+_ABBREVIATED = re.compile(
+    r"(?:^|[^A-Za-z])(?:Mrs?|Ms|Dr|St|Jr|Inc|Ltd|Co|vs|etc|Vol|Fig|Eq|Lv|pp)$"
+)
 
 
 def tidy_edits(text: str) -> Iterator[Edit]:
