@@ -64,7 +64,7 @@ def check(plans: Mapping[Stage, EngineRecord], parameters: Mapping[Stage, int]) 
     assert convolutions(plans[Stage.VOCODER].layers)
 
 
-@pytest.mark.parametrize("voice", ["nsf", pytest.param("demo", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("voice", ["nsf", "demo"])
 def test_every_stage_becomes_a_plan_in_half_precision(
     voice: str,
     request: pytest.FixtureRequest,
