@@ -11,6 +11,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from .clock import clock_of_thread
 from .plant import plant_from_text, planted
 from .record import Identity
 from .suite import Settings
@@ -43,7 +44,7 @@ def opened_backend(settings: Settings) -> Iterator[Backend]:
     plant = plant_from_text(settings.plant)
     backend = backend_from_name(settings.backend)
     try:
-        yield planted(backend, plant)
+        yield planted(backend, plant, clock_of_thread(settings.backend))
     finally:
         backend.close()
 

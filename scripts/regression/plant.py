@@ -9,13 +9,15 @@ Several are joined by commas. The types of the runtime are imported for annotati
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sambert_trt.engines.errors import InputError
+
+from .clock import Clock
 
 if TYPE_CHECKING:
     from sambert_trt.engines.graphs import GraphSpec, Placement, Precision
@@ -70,9 +72,9 @@ def plant_from_text(text: str) -> Plant:
     return Plant(slow, leak)
 
 
-def planted(backend: Backend, plant: Plant) -> Backend:
-    """The backend with the faults in it; itself where there are none."""
-    return _PlantedBackend(backend, plant) if plant.slow or plant.leak else backend
+def planted(backend: Backend, plant: Plant, clock: Clock) -> Backend:
+    """The backend with the faults in it, which take their time by this clock; or itself."""
+    return _PlantedBackend(backend, plant, clock) if plant.slow or plant.leak else backend
 
 
 def _stage(name: str) -> str:
@@ -98,8 +100,8 @@ def _bytes(fault: str, text: str) -> int:
 
 
 class _PlantedBackend:
-    def __init__(self, inner: Backend, plant: Plant) -> None:
-        self._inner, self._plant = inner, plant
+    def __init__(self, inner: Backend, plant: Plant, clock: Clock) -> None:
+        self._inner, self._plant, self._clock = inner, plant, clock
 
     @property
     def placement(self) -> Placement:
@@ -112,7 +114,9 @@ class _PlantedBackend:
         session, stage = self._inner.open(directory, record), record.graph.stage.value
         share = self._plant.slow.get(stage, 0.0)
         leak = self._plant.leak if stage == _FIRST_STAGE else 0
-        return _PlantedSession(session, share, leak) if share or leak else session
+        if not share and not leak:
+            return session
+        return _PlantedSession(session, leak, _Lingering(self._clock, share))
 
     def memory_report(self) -> MemoryReport:
         return self._inner.memory_report()
@@ -121,41 +125,53 @@ class _PlantedBackend:
         self._inner.close()
 
 
+class _Lingering:
+    """Works on until a share of what a call has taken has passed again."""
+
+    def __init__(self, clock: Clock, share: float) -> None:
+        self._clock, self._share = clock, share
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        started = self._clock()
+        yield
+        now = self._clock()
+        until = now + self._share * (now - started)
+        while now < until:
+            now = self._clock()
+
+
 class _PlantedSession:
-    def __init__(self, inner: Session, share: float, leak: int) -> None:
-        self._inner, self._share, self._leak = inner, share, leak
+    def __init__(self, inner: Session, leak: int, lingering: _Lingering) -> None:
+        self._inner, self._leak, self._lingering = inner, leak, lingering
 
     @property
     def graph(self) -> GraphSpec:
         return self._inner.graph
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        started = time.perf_counter()
-        outputs = self._inner.run(inputs)
         if self._leak:
             _keep(self._leak)
-        _linger(started, self._share)
-        return outputs
+        with self._lingering():
+            return self._inner.run(inputs)
 
     def steps(self, sizes: Mapping[str, int]) -> StepRun:
-        return _PlantedSteps(self._inner.steps(sizes), self._share)
+        return _PlantedSteps(self._inner.steps(sizes), self._lingering)
 
     def close(self) -> None:
         self._inner.close()
 
 
 class _PlantedSteps:
-    def __init__(self, inner: StepRun, share: float) -> None:
-        self._inner, self._share = inner, share
+    def __init__(self, inner: StepRun, lingering: _Lingering) -> None:
+        self._inner, self._lingering = inner, lingering
 
     def extend(self, rows: Array) -> None:
         self._inner.extend(rows)
 
     def advance(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        started = time.perf_counter()
-        outputs = self._inner.advance(inputs)
-        _linger(started, self._share)
-        return outputs
+        with self._lingering():
+            return self._inner.advance(inputs)
 
     def suspended(self) -> tuple[Mapping[str, Array], Array | None]:
         return self._inner.suspended()
@@ -165,14 +181,6 @@ class _PlantedSteps:
 
     def close(self) -> None:
         self._inner.close()
-
-
-def _linger(started: float, share: float) -> None:
-    """Works on until that share of what has passed since `started` has passed again."""
-    now = time.perf_counter()
-    until = now + share * (now - started)
-    while now < until:
-        now = time.perf_counter()
 
 
 def _keep(leak: int) -> None:

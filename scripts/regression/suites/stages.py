@@ -2,20 +2,22 @@
 
 A sentence is streamed once through a backend that keeps what passes by; what each stage was asked
 first is then asked again and again. Stages that go step by step start from zero state every time:
-both sides do the same work, however many calls of it they make.
+both sides do the same work, however many calls of it they make. A round measures one stage, so that
+the other side's turn comes before the machine has changed.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 from acceptance.traffic import RecordingBackend, Run, Sequence, Traffic
 
+from ..clock import Clock, clock_of_process
 from ..opening import opened_backend, opened_voice
 from ..suite import Settings
 from ..text import SHORT
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["rounds"]
 
 _BUDGET = 0.015
-"""Seconds for the calls of one stage in a round; one call is made in any case."""
+"""Seconds for the calls of a round; one call is made in any case."""
 
 _STEPS = 4
 """Of an autoregressive stage in one call: what a call costs besides its steps still shows."""
@@ -46,16 +48,16 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
     with ExitStack() as stack:
         backend = stack.enter_context(opened_backend(settings))
         records = _records(settings, backend)
-        calls: dict[str, Call] = {}
+        clock, calls = clock_of_process(settings.backend), {}
         for stage, traffic in _recorded(settings, backend, records).items():
             session = backend.open(settings.voice, records[stage])
             stack.callback(session.close)
-            calls[stage.value] = _call(session, traffic)
-            calls[stage.value]()
+            calls[f"stage.{stage.value}.seconds"] = call = _call(session, traffic, clock)
+            call()
         gc.collect()
         gc.freeze()
-        while True:
-            yield {f"stage.{name}.seconds": _median(call) for name, call in calls.items()}
+        for name in itertools.cycle(calls):
+            yield {name: _median(calls[name], clock)}
 
 
 def _records(settings: Settings, backend: Backend) -> dict[Stage, StageRecord]:
@@ -83,13 +85,21 @@ def _recorded(
     return recording.traffic
 
 
-def _call(session: Session, traffic: Traffic) -> Call:
+def _call(session: Session, traffic: Traffic, clock: Clock) -> Call:
     if traffic.runs:
         inputs = traffic.runs[0].inputs
-        return lambda: _seconds(lambda: session.run(inputs))
+        return lambda: _seconds(lambda: session.run(inputs), clock)
     sequence = traffic.sequences[0]
     ahead, steps = _beginning(sequence)
-    return lambda: _seconds_of_step(session, sequence.sizes, ahead, steps)
+    count = len(next(iter(steps.values())))
+
+    def call() -> float:
+        with closing(session.steps(sequence.sizes)) as made:
+            for rows in ahead:
+                made.extend(rows)
+            return _seconds(lambda: made.advance(steps), clock) / count
+
+    return call
 
 
 def _beginning(sequence: Sequence) -> tuple[list[Array], dict[str, Array]]:
@@ -102,28 +112,18 @@ def _beginning(sequence: Sequence) -> tuple[list[Array], dict[str, Array]]:
     return ahead, {}
 
 
-def _seconds_of_step(
-    session: Session, sizes: Mapping[str, int], ahead: list[Array], inputs: dict[str, Array]
-) -> float:
-    with closing(session.steps(sizes)) as steps:
-        for rows in ahead:
-            steps.extend(rows)
-        seconds = _seconds(lambda: steps.advance(inputs))
-    return seconds / len(next(iter(inputs.values())))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def _seconds(work: Callable[[], object], clock: Clock) -> float:
+    started = clock()
     work()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def _median(call: Call) -> float:
+def _median(call: Call, clock: Clock) -> float:
     """Of as many calls as fit into the budget, without the collector."""
     gc.disable()
     try:
-        until, found = time.perf_counter() + _BUDGET, [call()]
-        while time.perf_counter() + found[-1] < until:
+        started, found = clock(), [call()]
+        while (len(found) + 1) * (clock() - started) < len(found) * _BUDGET:
             found.append(call())
     finally:
         gc.enable()

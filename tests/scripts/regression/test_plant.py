@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0.0
 
-    def perf_counter(self) -> float:
+    def __call__(self) -> float:
         self.now += 1e-4
         return self.now
 
@@ -88,11 +87,14 @@ class FakeBackend:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    clock = Clock()
-    monkeypatch.setattr(plant, "time", clock)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.setattr(plant, "_KEPT", [])
-    return clock
+    return Clock()
+
+
+def faulty(clock: Clock, faults: str) -> Backend:
+    inner: Backend = FakeBackend(clock)  # type: ignore[assignment]
+    return planted(inner, plant_from_text(faults), clock)
 
 
 @pytest.mark.parametrize("steps", [False, True])
@@ -100,7 +102,7 @@ def test_a_slow_stage_takes_its_share_longer_and_no_other_does(
     clock: Clock, tiny_voice: Callable[[str], Path], steps: bool
 ) -> None:
     manifest = manifest_from_directory(tiny_voice("plain"))
-    backend = planted(FakeBackend(clock), plant_from_text("slow:vocoder:0.10"))  # type: ignore[arg-type]
+    backend = faulty(clock, "slow:vocoder:0.10")
     taken = {}
     for stage in (Stage.VOCODER, Stage.POSTNET):
         session = backend.open(Path(), manifest.stages[stage])
@@ -116,7 +118,7 @@ def test_a_leak_is_spread_over_sentences_and_then_stops(
     clock: Clock, tiny_voice: Callable[[str], Path]
 ) -> None:
     manifest = manifest_from_directory(tiny_voice("plain"))
-    backend = planted(FakeBackend(clock), plant_from_text("leak:5MB"))  # type: ignore[arg-type]
+    backend = faulty(clock, "leak:5MB")
     session = backend.open(Path(), manifest.stages[Stage.TEXT_ENCODER])
     other = backend.open(Path(), manifest.stages[Stage.VOCODER])
     kept = []
@@ -130,7 +132,6 @@ def test_a_leak_is_spread_over_sentences_and_then_stops(
     assert all(array.all() for array in plant._KEPT)
 
 
-def test_without_faults_the_backend_stays_itself() -> None:
-    backend: Backend = FakeBackend(Clock())  # type: ignore[assignment]
-    assert planted(backend, Plant()) is backend
-    assert time.perf_counter is plant.time.perf_counter
+def test_without_faults_the_backend_stays_itself(clock: Clock) -> None:
+    backend: Backend = FakeBackend(clock)  # type: ignore[assignment]
+    assert planted(backend, Plant(), clock) is backend
