@@ -151,6 +151,7 @@ def judge_card(options: argparse.Namespace) -> ExitStatus:
     elif not options.update:
         raise InputError(f"no baseline of {found.card} at {path}; keep this report with --update")
     if options.update:
+        check_writable(path)
         write_baseline(path, found)
         print(f"{path} is now this report")
         return ExitStatus.GREEN

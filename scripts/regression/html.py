@@ -87,10 +87,11 @@ def _notable(report: Report) -> Iterator[str]:
     if not found:
         return
     yield from ("<section>", "<h2>What changed, and what is open</h2>")
-    yield from table_head((*_HEADS, "where to look"), "What changed")
+    yield from table_head(_HEADS, "What changed")
     for verdict in found:
-        look = f'<td class="long">{text(look_words(verdict))}<small>{text(verdict.sentence)}'
-        yield f"<tr>{''.join(_cells(verdict))}{look}</small></td></tr>"
+        yield f'<tr class="first">{"".join(_cells(verdict))}</tr>'
+        words = f"{text(verdict.sentence)}<small>{text(look_words(verdict))}</small>"
+        yield f'<tr><td></td><td colspan="{len(_HEADS) - 1}">{words}</td></tr>'
     yield from (TABLE_END, "</section>")
 
 

@@ -21,6 +21,8 @@ _OWN = """
 th code { font-size: .82rem; font-weight: 400; }
 tbody th { min-width: 12.5rem; }
 td small { color: var(--soft); display: block; }
+td small:not(:empty)::before { content: "look: "; }
+tr.first > * { border-bottom: 0; padding-bottom: 0; }
 figure h3 { margin-bottom: .3rem; overflow-wrap: anywhere; }
 figure p { color: var(--soft); font-size: .88rem; margin: 0 0 .4rem; }
 svg { width: 100%; min-width: 34rem; max-width: 60rem; height: auto; display: block;

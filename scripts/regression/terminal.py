@@ -65,6 +65,8 @@ def card_lines(
     yield f"{found.card}: {found.revision} against {base.revision} of {base.started}"
     yield from changed_lines(comparison.verdicts)
     yield from (f"note: {one_line(difference)}" for difference in comparison.differences)
+    if not found.passed:
+        yield "note: the acceptance itself did not pass; its report says why"
     failed = [verdict.name for verdict in comparison.verdicts if verdict.failed]
     worse = f"{len(failed)} of {len(comparison.verdicts)} numbers became worse"
     colours = {ExitStatus.GREEN: "green", ExitStatus.REGRESSION: "red"}

@@ -1,0 +1,472 @@
+"""The commands: what they do with trees, voices, files and faults. Nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import fake_perf
+import perf
+import pytest
+from regression import commands, compare, sides
+from regression.pairing import Measured
+from regression.record import Identity, Samples, SuiteOutcome, SuiteStatus
+from regression.store import record_from_file
+from regression.suite import Settings, Suite
+
+Sides = Mapping[str, Settings]
+NODES = {"graph.vocoder.nodes": Samples(((719.0,),))}
+MORE_NODES = {"graph.vocoder.nodes": Samples(((720.0,),))}
+
+
+def measured(suite: Suite, values: Mapping[str, Mapping[str, Samples]]) -> Measured:
+    """A suite that went well."""
+    return Measured(values, SuiteOutcome(suite.name, SuiteStatus.MEASURED, 0.1))
+
+
+class Bench:
+    """Stands in for all that measures: `values` of each suite by side, what both sides speak with.
+
+    `calls` are the suites that were measured, with their sessions.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {"graphs": {"base": NODES, "candidate": NODES}}
+        self.speaking = {"base": fake_perf.identity(), "candidate": fake_perf.identity()}
+        self.machines: list[Mapping[str, Any]] = [fake_perf.MACHINE]
+        self.calls: list[tuple[str, int]] = []
+        self.settings: dict[str, Settings] = {}
+
+    def measure(self, suite: Suite, sides: Sides, *, seed: int = 0) -> Measured:
+        self.calls.append((suite.name, suite.sessions))
+        self.settings = dict(sides)
+        found = self.values.get(suite.name, {})
+        if callable(found):
+            result: Measured = found(suite)
+            values = {name: result.values[name] for name in sides if name in result.values}
+            return replace(result, values=values)
+        return measured(suite, {name: found.get(name, {}) for name in sides})
+
+    def identities(self, sides: Sides) -> dict[str, Identity]:
+        return {name: self.speaking[name] for name in sides}
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        return self.machines.pop(0) if len(self.machines) > 1 else self.machines[0]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A source tree with one commit, called main."""
+    root = tmp_path / "tree"
+    (root / "runtime").mkdir(parents=True)
+    (root / "runtime" / "__init__.py").touch()
+    (root / "pyproject.toml").write_text(
+        '[tool.setuptools.package-dir]\n"sambert_trt.runtime" = "runtime"\n', encoding="utf-8"
+    )
+    (root / ".gitignore").write_text("build/\n__pycache__/\n", encoding="utf-8")
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (("init", "-q", "-b", "main"), ("add", "."), (*who, "commit", "-qm", "one")):
+        subprocess.run(("git", "-C", str(root), *words), check=True)
+    return root
+
+
+@pytest.fixture
+def bench(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The bench, in place of workers and of a voice."""
+    found = Bench()
+    monkeypatch.setattr(commands, "ROOT", repository)
+    monkeypatch.setattr(commands, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(commands, "Plan", partial(compare.Plan, measure=found.measure))
+    monkeypatch.setattr(compare, "identities", found.identities)
+    monkeypatch.setattr(compare, "fingerprint", found.fingerprint)
+    monkeypatch.setattr(sides, "demo_source", lambda tree: tree)
+    monkeypatch.setattr(sides, "exported_voice", lambda tree, cache: tmp_path / "voice")
+    return found
+
+
+def run(*words: object) -> int:
+    """The exit status."""
+    try:
+        return perf.main(list(map(str, words)))
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+def compared(*words: object) -> int:
+    return run("compare", "--base", "main", "--suite", "graphs", *words)
+
+
+def test_nothing_changed_is_green(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert compared() == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1].startswith("green: none of 1 metrics became worse")
+    assert "graphs" in said.err
+    assert list(bench.settings) == ["base", "candidate"]
+    assert bench.settings["base"].tree != bench.settings["candidate"].tree
+
+
+def test_base_and_candidate_may_be_the_same_commit(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compared() == 0
+    assert "the same commit on both sides" in capsys.readouterr().out
+
+
+def test_a_changed_checkout_is_not_called_the_same(
+    bench: Bench, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "runtime" / "more.py").touch()
+    assert compared() == 0
+    said = capsys.readouterr().out
+    assert "the same commit" not in said
+    assert "with changes" in said
+
+
+def test_a_regression_is_red_and_every_file_tells_it(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.values["graphs"] = {"base": NODES, "candidate": MORE_NODES}
+    names = ("json", "markdown", "junit", "html", "history")
+    files = {name: tmp_path / "deep" / "er" / name for name in names}
+    assert compared(*(word for name in names for word in (f"--{name}", files[name]))) == 1
+    said = capsys.readouterr().out
+    assert "719 -> 720" in said
+    assert "look: export/" in said
+    assert said.splitlines()[-1].startswith("red: 1 of 1 metric became worse")
+    assert "## perf: red" in files["markdown"].read_text(encoding="utf-8")
+    assert "<failure" in files["junit"].read_text(encoding="utf-8")
+    assert "perf: red" in files["html"].read_text(encoding="utf-8")
+    record = record_from_file(files["json"])
+    assert record.base is not None
+    assert record.base.values == NODES
+    assert record.command[:4] == ("python", "scripts/perf.py", "compare", "--base")
+    assert len(files["history"].read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_a_history_is_added_to(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    for _ in range(2):
+        assert compared("--history", path, "--html", tmp_path / "page.html") == 0
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+    assert "<h2>Trends</h2>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def paired(seed: int, factor: float, sessions: int) -> dict[str, dict[str, Samples]]:
+    """Both sides' times of a stage."""
+    base, _ = fake_perf.timed(seed, sessions=sessions)
+    times = base["stage.vocoder.seconds"].sessions
+    slower = Samples(tuple(tuple(value * factor for value in session) for session in times))
+    return {
+        "base": {"stage.vocoder.seconds": Samples(times)},
+        "candidate": {"stage.vocoder.seconds": slower},
+    }
+
+
+def slow(suite: Suite) -> Measured:
+    return measured(suite, paired(suite.sessions, 1.3, suite.sessions))
+
+
+def test_what_failed_is_measured_again_in_more_processes(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.values["stages"] = slow
+    assert compared("--suite", "stages", "--json", tmp_path / "j") == 1
+    (graphs, once), (first, sessions), (second, more) = bench.calls
+    assert (graphs, first, second) == ("graphs", "stages", "stages")
+    assert more > sessions > once
+    assert record_from_file(tmp_path / "j").second_look is not None
+    assert "in new processes" in capsys.readouterr().out
+
+
+def test_a_failure_that_does_not_come_again_is_green(bench: Bench) -> None:
+    looks = iter((1.3, 1.0))
+
+    def flaky(suite: Suite) -> Measured:
+        return measured(suite, paired(suite.sessions, next(looks), suite.sessions))
+
+    bench.values["stages"] = flaky
+    assert compared("--suite", "stages") == 0
+    assert len(bench.calls) == 3
+
+
+def test_changed_clocks_leave_times_open(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.values["stages"] = slow
+    bench.machines.append({**fake_perf.MACHINE, "pace": 0.0014})
+    assert compared("--suite", "stages") == 0
+    said = capsys.readouterr().out
+    assert "undecided  stage.vocoder.seconds" in said
+    assert "pace: 0.001, then 0.0014 (+40%)" in said
+
+
+def test_load_is_told_and_changes_no_verdict(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.values["stages"] = slow
+    bench.machines.append({**fake_perf.MACHINE, "load": [9.0, 9.0, 9.0]})
+    assert compared("--suite", "stages") == 1
+    assert "at the end, others keep the machine busy: load 9.0" in capsys.readouterr().out
+
+
+def crash(suite: Suite) -> Measured:
+    reason = "base: ended by SIGSEGV\nlast words"
+    return Measured({}, SuiteOutcome(suite.name, SuiteStatus.CRASHED, 0.1, reason))
+
+
+def test_a_crashed_suite_is_named_and_the_others_are_measured(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.values["install"] = crash
+    assert compared("--suite", "install", "--json", tmp_path / "j") == 3
+    said = capsys.readouterr().out
+    assert "suite install crashed: base: ended by SIGSEGV" in said
+    assert "  last words" in said
+    assert said.splitlines()[-1].startswith("not measured: none of 1 metrics became worse, suite")
+    assert record_from_file(tmp_path / "j").candidate.values == NODES
+
+
+def test_a_crash_in_the_second_look_is_told(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = iter((slow, crash))
+
+    def look(suite: Suite) -> Measured:
+        return next(looks)(suite)
+
+    bench.values["stages"] = look
+    assert compared("--suite", "stages") == 3
+    assert "suite stages (again) crashed" in capsys.readouterr().out
+
+
+def test_ctrl_c_keeps_what_was_measured(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(suite: Suite) -> Measured:
+        raise KeyboardInterrupt
+
+    bench.values["stages"] = interrupted
+    files = ("--json", tmp_path / "j", "--history", tmp_path / "h")
+    assert compared("--suite", "stages", "speech", *files) == 130
+    record = record_from_file(tmp_path / "j")
+    assert record.candidate.values == NODES
+    assert [outcome.name for outcome in record.outcomes] == ["graphs"]
+    assert not (tmp_path / "h").exists()
+    assert capsys.readouterr().out.splitlines()[-1].startswith("interrupted:")
+
+
+def test_ctrl_c_before_anything_was_measured(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(sides: Sides) -> dict[str, Identity]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "identities", interrupted)
+    assert compared() == 130
+    assert "before anything was measured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("voice", ("demo", "other")),
+        ("weights", ("0123456789ab", "ba9876543210")),
+        ("precision", ("fp32", "int8")),
+        ("threads", ("1", "4")),
+    ],
+)
+def test_different_sides_are_refused_with_both_values(
+    bench: Bench, field: str, values: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed: Any = {field: int(values[1]) if field == "threads" else values[1]}
+    bench.speaking["candidate"] = replace(fake_perf.identity(), **changed)
+    assert compared() == 2
+    said = capsys.readouterr().err
+    assert values[0] in said
+    assert values[1] in said
+    assert "--across" in said
+    assert bench.calls == []
+    assert compared("--across") == 0
+    assert f"note: {field} {values[0]} (main) and {values[1]}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("compare", "--base", "nowhere"), "no revision 'nowhere'"),
+        (("compare", "--base", "-h"), "expected one argument"),
+        (("compare", "--base", "main", "--suite", "nope"), "no suite nope; there are install"),
+        (("compare", "--base", "main", "--voice", "."), "voice.json"),
+        (("run", "--baseline", "nothing.json"), "nothing.json"),
+        (("run", "--threads", "0"), "needs 1 or more"),
+        (("explain", "no.such.metric"), "no metric 'no.such.metric'"),
+        (("history", "nothing.jsonl"), "nothing.jsonl"),
+        (("card", "nothing.json"), "nothing.json"),
+    ],
+)
+def test_wrong_usage_is_told(
+    bench: Bench,
+    words: tuple[str, ...],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words) == 2
+    assert told in capsys.readouterr().err
+    assert bench.calls == []
+
+
+def test_without_git_there_is_no_base_but_a_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert compared() == 2
+    assert "git cannot be run" in capsys.readouterr().err
+    assert run("run", "--suite", "graphs") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("measured: 1 metric")
+
+
+def test_places_that_cannot_be_written_are_found_before_measuring(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert compared("--json", tmp_path / "file" / "record.json") == 3
+    assert "cannot be made" in capsys.readouterr().err
+    assert compared("--html", tmp_path) == 3
+    assert "is a folder" in capsys.readouterr().err
+    assert compared("--json", tmp_path / "a", "--html", tmp_path / "a") == 2
+    assert "two outputs" in capsys.readouterr().err
+    assert bench.calls == []
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_history_of_an_older_schema_is_named(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text(json.dumps({"schema": 0}) + "\n", encoding="utf-8")
+    assert compared("--history", path) == 0
+    said = capsys.readouterr().out
+    assert "schema 0" in said
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 2
+
+
+def baseline_of(bench: Bench, path: Path) -> None:
+    """Writes a record of a run of one side."""
+    bench.values["stages"] = slow
+    assert run("run", "--suite", "graphs", "stages", "--json", path) == 0
+    bench.calls.clear()
+
+
+def test_a_stored_record_judges_counts_and_no_times(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def slower(suite: Suite) -> Measured:
+        found = paired(5, 9.0, suite.sessions)
+        return measured(suite, {"candidate": found["candidate"]})
+
+    baseline_of(bench, tmp_path / "record")
+    bench.values["stages"] = slower
+    words = ("run", "--suite", "graphs", "stages", "--baseline", tmp_path / "record")
+    assert run(*words) == 0
+    assert "of another run" in capsys.readouterr().out
+    bench.values["graphs"] = {"candidate": MORE_NODES}
+    assert run(*words) == 1
+    assert "719 -> 720" in capsys.readouterr().out
+    assert all(name in ("graphs", "stages") for name, _ in bench.calls)
+    assert len(bench.calls) == 4, "nothing is measured again for a record"
+
+
+def test_suites_not_measured_are_not_missing(bench: Bench, tmp_path: Path) -> None:
+    baseline_of(bench, tmp_path / "record")
+    assert run("run", "--suite", "graphs", "--baseline", tmp_path / "record") == 0
+
+
+def test_a_record_of_another_voice_is_refused(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline_of(bench, tmp_path / "record")
+    bench.speaking["candidate"] = replace(fake_perf.identity(), voice="other")
+    assert run("run", "--suite", "graphs", "--baseline", tmp_path / "record") == 2
+    assert "other" in capsys.readouterr().err
+
+
+def test_a_voice_of_the_users_speaks_on_both_sides(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(sides, "manifest_from_directory", looked.append)
+    voice = tmp_path / "mine"
+    assert compared("--voice", voice, "--threads", "2", "--precision", "fp32") == 0
+    assert looked == [voice]
+    assert {side.voice for side in bench.settings.values()} == {voice.absolute()}
+    assert {(side.threads, side.precision) for side in bench.settings.values()} == {(2, "fp32")}
+
+
+def test_the_workspace_is_removed(bench: Bench, tmp_path: Path) -> None:
+    assert compared() == 0
+    assert list((tmp_path / "build").glob("run-*")) == []
+
+
+def acceptance(path: Path, milliseconds: float, verdict: str = "passed") -> Path:
+    """An acceptance report of a card that is not there."""
+    report = {
+        "schema": 1,
+        "verdict": verdict,
+        "complete": True,
+        "started": "2026-01-02T03:04:05+00:00",
+        "scale": {"scale": "full"},
+        "machine": {
+            "card": {"name": "NVIDIA Test 1", "target": "sm_86"},
+            "driver": {"version": "600.1"},
+            "clocks": {"sm_most_mhz": 2100},
+            "used": "rtx 1.7",
+            "revision": "abc",
+        },
+        "clocks_after": {"sm_most_mhz": 2100},
+        "voice": {"name": "demo"},
+        "sections": [
+            {"name": "step", "status": "passed", "numbers": {"decoder_step_ms": milliseconds}}
+        ],
+    }
+    path.write_text(json.dumps(report), encoding="utf-8")
+    return path
+
+
+def test_a_card_is_judged_by_its_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = acceptance(tmp_path / "report.json", 1.0)
+    words = ("card", report, "--baselines", tmp_path / "baselines")
+    assert run(*words) == 2
+    assert "keep this report with --update" in capsys.readouterr().err
+    assert run(*words, "--update") == 0
+    assert (tmp_path / "baselines" / "nvidia-test-1.json").is_file()
+    assert run(*words) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("green: 0 of 1")
+    acceptance(report, 2.0)
+    assert run(*words) == 1
+    said = capsys.readouterr().out
+    assert "worse      card.step.decoder_step_ms" in said
+    assert said.splitlines()[-1].startswith("red: 1 of 1")
+    assert run(*words, "--update") == 0
+    assert run(*words) == 0
+
+
+def test_an_acceptance_that_failed_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("card", acceptance(tmp_path / "report.json", 1.0), "--baselines", tmp_path)
+    assert run(*words, "--update") == 0
+    acceptance(tmp_path / "report.json", 1.0, verdict="failed")
+    assert run(*words) == 0
+    assert "the acceptance itself did not pass" in capsys.readouterr().out
+    assert run(*words, "--update") == 2

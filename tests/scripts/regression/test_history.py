@@ -1,0 +1,96 @@
+"""Trends as text, and what explain says: machines stay apart, gaps and old lines are named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import fake_perf
+import pytest
+from regression.catalogue import catalogue_from_file
+from regression.explain import explained, listed_metrics, meant
+from regression.history import history_lines, matching
+from regression.store import History
+
+from sambert_trt.engines.errors import InputError
+
+CATALOGUE = catalogue_from_file()
+
+
+def lines(records: int = 6, pattern: str | None = "stage.vocoder.seconds") -> list[str]:
+    return list(history_lines(History(fake_perf.history(records)), CATALOGUE, pattern))
+
+
+def test_each_machine_has_its_own_line_in_order() -> None:
+    found = lines()
+    machines = [line for line in found if line.startswith("  Processor")]
+    assert [line.rsplit(": ", 1)[1] for line in machines] == ["2 runs", "4 runs"]
+    days = [line.split()[0] for line in found if line.startswith("    2026")]
+    assert days == [f"2026-01-{day:02}" for day in (1, 4, 2, 3, 5, 6)]
+
+
+def test_another_voice_or_precision_is_another_line() -> None:
+    one, two = fake_perf.history(2)
+    side = replace(two.candidate, identity=replace(fake_perf.identity(), precision="int8"))
+    records = (one, replace(two, candidate=side, machine=one.machine))
+    found = history_lines(History(records), CATALOGUE, "stage.vocoder.seconds")
+    assert len([line for line in found if line.startswith("  Processor")]) == 2
+
+
+def test_runs_are_in_the_order_of_time_however_they_were_appended() -> None:
+    backwards = History(tuple(reversed(fake_perf.history(6))))
+    assert list(history_lines(backwards, CATALOGUE, "stage.vocoder.seconds")) == lines()
+
+
+def test_lines_of_another_schema_are_named() -> None:
+    history = History(fake_perf.history(1), ("line 2: schema 0",))
+    assert next(iter(history_lines(history, CATALOGUE, "stage.*"))) == "left out: line 2: schema 0"
+
+
+@pytest.mark.parametrize("pattern", ["stage", "stage.*", "stage.{stage}.seconds"])
+def test_a_pattern_means_several(pattern: str) -> None:
+    names = matching(fake_perf.history(1), CATALOGUE, pattern)
+    assert names == [f"stage.{stage}.seconds" for stage in ("decoder_step", "postnet", "vocoder")]
+
+
+def test_a_metric_the_catalogue_no_longer_has_is_left_out() -> None:
+    (record,) = fake_perf.history(1)
+    values = {**record.candidate.values, "gone.since": fake_perf.samples_of([[1.0]])}
+    records = (replace(record, candidate=replace(record.candidate, values=values)),)
+    assert "gone.since" not in matching(records, CATALOGUE, None)
+
+
+def test_a_history_without_the_metric_says_what_it_holds() -> None:
+    with pytest.raises(InputError, match=r"no metric 'nope'.*stage.\{stage\}.seconds"):
+        lines(pattern="nope")
+
+
+def test_explain_says_all_there_is_to_know() -> None:
+    (metric,) = meant(CATALOGUE, "stage.vocoder.seconds")
+    words = "\n".join(explained(CATALOGUE, [metric], "stage.vocoder.seconds", None))
+    for part in (metric.title, metric.how, metric.look, "less is better", "worse by 4 %"):
+        assert part in words
+    assert "--suite stages" in words
+
+
+def test_explain_shows_last_values() -> None:
+    name = "stage.vocoder.seconds"
+    history = History(fake_perf.history(2))
+    words = list(explained(CATALOGUE, meant(CATALOGUE, name), name, history))
+    assert "last values:" in words
+    assert any(line.startswith("    2026-01-02") and line.endswith(" ms") for line in words)
+
+
+def test_explain_means_a_name_a_template_or_a_pattern() -> None:
+    assert [m.name for m in meant(CATALOGUE, "memory")][:2] == ["memory.peak", "memory.steady"]
+    assert meant(CATALOGUE, "stage.{stage}.seconds") == meant(CATALOGUE, "stage.a.seconds")
+    with pytest.raises(InputError, match=r"did you mean .*stage\."):
+        meant(CATALOGUE, "stages.vocoder.second")
+
+
+def test_every_metric_can_be_explained_and_is_listed() -> None:
+    listed = list(listed_metrics(CATALOGUE))
+    assert len(listed) == len(CATALOGUE.metrics)
+    for metric in CATALOGUE.metrics:
+        assert meant(CATALOGUE, metric.name) == [metric]
+        first = next(iter(explained(CATALOGUE, [metric], metric.name, None)))
+        assert first.startswith(metric.name)
