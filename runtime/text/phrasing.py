@@ -1,8 +1,9 @@
 """Where a sentence without pause marks is parted when it is spoken: phrases by length and words.
 
-Works on words as a speaker forms them; knows nothing of phones. Standard library only. A logistic
-model of 330 weights (positions, function words), learned from 17,773 word ends of a synthetic
-speaker, found lengthened syllables no better at as many breaks: 34.6 % right, these rules 32.5 %.
+Works on words as a speaker forms them; knows nothing of phones. Standard library only. Against the
+syllables that a synthetic speaker draws out, 30 % of these rules' breaks are right, of those of a
+logistic model (330 weights, five folds, as many breaks in the same stretches) 37 %, by chance 20 %.
+Left to itself the model reaches 61 %, by breaks after drawn-out words as 了 and 一个, not phrases.
 """
 
 from __future__ import annotations
