@@ -23,6 +23,9 @@ _ROW = 22
 _LIMIT = 3.0
 """A change of more tolerances than this is drawn at the edge, as an arrow."""
 
+_DOTS = 200
+"""Of a side's samples, as many are drawn."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -120,10 +123,16 @@ def _lane(lane: Lane, span: tuple[float, float], y: float) -> Iterator[str]:
     if values:
         yield from _box(values, span, y)
     chance = random.Random(0)  # where dots lie beside each other, not a secret
-    for value in values:
+    for value in _picked(values):
         wide = y + chance.uniform(-11, 11)
         yield f'<circle class="dot faint" cx="{_at(value, span):.1f}" cy="{wide:.1f}" r="2.6"/>'
     yield "</g>"
+
+
+def _picked(values: Sequence[float]) -> list[float]:
+    """Of many values `_DOTS`, evenly by rank, the ends among them."""
+    ordered, most = sorted(values), min(len(values), _DOTS)
+    return [ordered[number * (len(ordered) - 1) // max(most - 1, 1)] for number in range(most)]
 
 
 def _box(values: Sequence[float], span: tuple[float, float], y: float) -> Iterator[str]:

@@ -27,9 +27,9 @@ __all__ = [
 METHOD = (
     "Both trees ran on this machine in one go, in turns of random order, each in processes of its "
     "own; the change is the geometric mean over the pairs of processes of candidate over base, "
-    "with its 95 % interval by bootstrap, and Mann-Whitney's p.",
+    "with the wider of its 95 % intervals by bootstrap and by Student's t, and Mann-Whitney's p.",
     "What is the same at every run fails when it is worse than its tolerance; what varies fails "
-    "only when the whole interval is, with p below 0.01, and again in new processes.",
+    "only when the whole interval is, with p below 0.01, in new processes and in both looks together.",
 )
 _NAMED = 3
 _OUTCOMES = {
