@@ -1,6 +1,7 @@
 """Text to the symbols a voice reads. Numpy-free; heavy tables are read at first use."""
 
 from .frontend import MandarinFrontend
+from .options import Breaks, English, ReadingOptions
 from .reading import Reading, Word
 from .rules import ALL_RULES, Rules, rules_without
 from .sentence import Sentence, Symbol
@@ -14,8 +15,11 @@ from .user_lexicon import UserLexicon
 
 __all__ = [
     "ALL_RULES",
+    "Breaks",
+    "English",
     "MandarinFrontend",
     "Reading",
+    "ReadingOptions",
     "Rules",
     "Sentence",
     "Symbol",
