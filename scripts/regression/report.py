@@ -29,7 +29,8 @@ METHOD = (
     "own; the change is the geometric mean over the pairs of processes of candidate over base, "
     "with the wider of its 95 % intervals by bootstrap and by Student's t, and Mann-Whitney's p.",
     "What is the same at every run fails when it is worse than its tolerance; what varies fails "
-    "only when the whole interval is, with p below 0.01, in new processes and in both looks together.",
+    "only when the whole interval is, with p below 0.01, in new processes and in both looks "
+    "together.",
 )
 _NAMED = 3
 _OUTCOMES = {
