@@ -31,7 +31,8 @@ class Rule:
         before, after: what the text before must end with and the text after must begin with.
         not_before, not_after: what they must not.
         near, not_near: what must, or must not, stand anywhere in the text before.
-        place: `end` where the character must end a longer word, `in` where it must not end it.
+        place: `start` where the character must begin a longer word, `end` where it must end it,
+            `in` where it must not end it.
     """
 
     reading: str
@@ -57,7 +58,7 @@ class Rule:
             and (not self.after or after.startswith(self.after))
             and not (self.not_before and before.endswith(self.not_before))
             and not (self.not_after and after.startswith(self.not_after))
-            and (not self.place or place == self.place)
+            and (not self.place or place == self.place or (self.place, place) == ("in", "start"))
             and (not self.near or any(text in before for text in self.near))
             and not any(text in before for text in self.not_near)
         )
@@ -66,7 +67,7 @@ class Rule:
 def choose_reading(character: str, before: str, after: str, place: str = "") -> Rule | None:
     """The rule for a character between two texts (which `START` and `END` may bound), or None.
 
-    `place` is `end` for the last character of a longer word, `in` for its others.
+    `place` is `start` and `end` for the first and last character of a longer word, else `in`.
     """
     for rule in polyphones().get(character, ()):
         if rule.fits(before, after, place):
@@ -82,7 +83,7 @@ def polyphones() -> Mapping[str, tuple[Rule, ...]]:
     for line in data_lines("polyphones"):
         first, *rest = line.split()
         if first.startswith("@"):
-            classes[first] = tuple(rest[0])
+            classes[first] = tuple(rest[0].split("|") if "|" in rest[0] else rest[0])
         else:
             rules[first] = (*rules.get(first, ()), _rule(rest, classes))
     return rules

@@ -41,11 +41,16 @@ def _in_context(word: str, i: int, context: str, at: int) -> _Read:
     if character == "儿":
         return _erhua(word, i, context[at - 1 : at].strip("^"))
     before, after = context[max(at - REACH, 0) : at], context[at + 1 : at + 1 + REACH]
-    place = "" if len(word) == 1 else "end" if i + 1 == len(word) else "in"
-    rule = choose_reading(character, before, after, place)
+    rule = choose_reading(character, before, after, _place(word, i))
     if rule is None:
         return readings().characters[character], "character"
     return rule.reading, "character" if rule.plain else f"rule:{rule.name}"
+
+
+def _place(word: str, i: int) -> str:
+    if len(word) == 1:
+        return ""
+    return "start" if i == 0 else "end" if i + 1 == len(word) else "in"
 
 
 def _erhua(word: str, i: int, before: str) -> _Read:

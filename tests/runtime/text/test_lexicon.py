@@ -64,6 +64,10 @@ def test_a_rule_may_ask_for_a_place_in_the_word() -> None:
     rule = Rule("a1", "x", place="end")
     assert [rule.fits("", "", place) for place in ("", "in", "end")] == [False, False, True]
     assert not rule.plain
+    first, inner = Rule("a1", "x", place="start"), Rule("a1", "x", place="in")
+    places = ("", "start", "in", "end")
+    assert [first.fits("", "", place) for place in places] == [False, True, False, False]
+    assert [inner.fits("", "", place) for place in places] == [False, True, True, False]
 
 
 def test_a_rule_may_ask_for_what_stands_farther_before() -> None:
