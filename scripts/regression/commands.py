@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +32,7 @@ from .registry import SUITES, suites_from_names
 from .report import Report
 from .sides import Speaking, settings_of_tree
 from .store import History, history_from_file, record_from_file
+from .suite import Settings
 from .terminal import card_lines, result_lines, show
 from .trees import Tree, tree_of_revision, working_tree
 
@@ -60,17 +62,29 @@ def _measured(
     how, catalogue = _speaking(options), catalogue_from_file()
     how.check()
     history = outputs.check()
-    trees = _trees(base)
     with _workspace() as work:
-        sides = {
-            name: settings_of_tree(tree, how, BUILD / "voices", work / name)
-            for name, tree in trees.items()
-        }
+        trees, sides = _prepared(base, how, work)
         plan = Plan(options.command, suites, sides, trees, options.seed, options.across)
         report = run(plan, catalogue, show)
     if baseline is not None:
         report = judged_against(report, baseline, across=options.across)
     return _finished(report, outputs, history)
+
+
+def _prepared(
+    base: str | None, how: Speaking, work: Path
+) -> tuple[dict[str, Tree], dict[str, Settings]]:
+    """The trees and what their workers are told; says how long that took."""
+    started = time.monotonic()
+    show(f"{'sides':13}")
+    trees = _trees(base)
+    sides = {
+        name: settings_of_tree(tree, how, BUILD / "voices", work / name)
+        for name, tree in trees.items()
+    }
+    labels = " and ".join(tree.label for tree in trees.values())
+    show(f"{time.monotonic() - started:6.1f} s  {labels}\n")
+    return trees, sides
 
 
 def _trees(base: str | None) -> dict[str, Tree]:

@@ -180,7 +180,7 @@ def _judged(
     record: Record, catalogue: Catalogue, remarks: Sequence[str], *, interrupted: bool
 ) -> Report:
     changed = differences(record.machine, record.machine_after)
-    verdicts = unsteady(verdicts_from_record(record, catalogue), "; ".join(changed))
+    verdicts = unsteady(verdicts_from_record(record, catalogue), "; ".join(_clocks(record)))
     status = _status(verdicts, record, interrupted=interrupted)
     known = [*remarks, *_of_machine(record, changed), *_partly(record)]
     return Report(record, catalogue, verdicts, status, known)
@@ -188,10 +188,30 @@ def _judged(
 
 def _of_machine(record: Record, changed: Sequence[str]) -> Iterator[str]:
     """What changed during the run, and what disturbed it before or after."""
-    for text in changed:
-        yield f"the machine changed during the run: {text}; what became of times stays open"
+    yield from (f"the machine changed during the run: {text}" for text in changed)
+    if _clocks(record):
+        yield "so what became of times stays undecided"
     yield from (f"at the start, {text}" for text in cautions(record.machine))
-    yield from (f"at the end, {text}" for text in cautions(record.machine_after))
+    yield from (f"at the end, {text}" for text in cautions(_without_own(record)))
+
+
+def _clocks(record: Record) -> tuple[str, ...]:
+    """What changed of how fast the machine is.
+
+    The pace of a loop tells that only on a machine that is calm: where others share its cores it
+    is theirs, and what takes turns meets it alike.
+    """
+    ends = (record.machine, _without_own(record))
+    busy = any(cautions({name: end.get(name) for name in ("load", "cores")}) for end in ends)
+    left_out = ("versions", "pace") if busy else ("versions",)
+    return differences(*({n: v for n, v in end.items() if n not in left_out} for end in ends))
+
+
+def _without_own(record: Record) -> dict[str, Any]:
+    """The machine at the end, its load less what this run itself was."""
+    load = record.machine_after.get("load") or [0.0]
+    own = record.candidate.identity.threads if record.candidate.identity else 1
+    return {**record.machine_after, "load": [round(max(value - own, 0.0), 2) for value in load]}
 
 
 def _status(verdicts: Sequence[Verdict], record: Record, *, interrupted: bool) -> ExitStatus:

@@ -115,7 +115,8 @@ class Report:
         crashed = [f"suite {outcome.name} crashed" for outcome in self.crashed]
         if not self.verdicts:
             count = len(self.record.candidate.values)
-            return ", ".join([f"{count} metrics, nothing to compare them with", *crashed])
+            alone = "nothing to compare them with" if self.record.base is None else "none judged"
+            return ", ".join([f"{count} metrics, {alone}", *crashed])
         parts = [self._failing(), *crashed]
         counted = Counter(verdict.status for verdict in self.verdicts)
         wanted = (Status.BETTER, Status.UNDECIDED, Status.UNUSABLE)

@@ -206,13 +206,22 @@ def test_changed_clocks_leave_times_open(bench: Bench, capsys: pytest.CaptureFix
     assert "pace: 0.001, then 0.0014 (+40%)" in said
 
 
-def test_load_is_told_and_changes_no_verdict(
+def test_the_pace_of_a_busy_machine_leaves_nothing_open(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.values["stages"] = slow
-    bench.machines.append({**fake_perf.MACHINE, "load": [9.0, 9.0, 9.0]})
+    bench.machines.append({**fake_perf.MACHINE, "pace": 0.0014, "load": [9.0, 9.0, 9.0]})
     assert compared("--suite", "stages") == 1
-    assert "at the end, others keep the machine busy: load 9.0" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "pace: 0.001, then 0.0014 (+40%)" in said
+    assert "at the end, others keep the machine busy: load 8.0" in said
+    assert "undecided" not in said
+
+
+def test_the_runs_own_load_is_not_others(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.machines.append({**fake_perf.MACHINE, "load": [1.2, 1.0, 0.5]})
+    assert compared() == 0
+    assert "busy" not in capsys.readouterr().out
 
 
 def crash(suite: Suite) -> Measured:
