@@ -15,6 +15,7 @@ from .patterns import (
     cardinal,
     counted,
     digits,
+    followed,
     preceded,
     saying,
 )
@@ -107,10 +108,6 @@ def _money(m: re.Match[str]) -> str:
 def _money_per(m: re.Match[str]) -> str | None:
     below = _below(m[5])
     return f"每{below}{_money(m)}" if below else None
-
-
-def _round_money(m: re.Match[str]) -> str | None:
-    return read_money(m[1], "", "") if m[1].endswith("0") and "." in m[1] else None
 
 
 def _span(low: str, high: str | None, magnitude: str, currency: str) -> str:
@@ -292,16 +289,26 @@ LATE_UNIT = Rule(
 
 AMOUNT_RULES = (
     Rule("money", (*_OL, *_SIGNS), rf"({_SIGN}) ?{_LOW_HIGH} ?{_BIG}元?/{_BELOW}", _money_per),
-    Rule("money", _OD, rf"({NUM})(?= ?元(?!/))", _round_money),
+    Rule(
+        "money",
+        followed(".,"),
+        r"(\d{1,3}(?:,\d{3}){1,6}|\d{1,24})(\.\d{0,9}0)(?= ?元(?!/))",
+        lambda m: read_money(m[0], "", ""),
+    ),
     Rule("money", (*_OL, *_SIGNS), rf"({_SIGN}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
     Rule("money", _OL, rf"({_CODE}) ?{_LOW_HIGH} ?{_BIG}元?", _money),
     Rule("money", _D, rf"({NUM}) ?{_BIG} ?({_SIGN}|(?:{_CODE})(?![A-Za-z]))(?!\d)", _money_after),
     Rule("percent", _OD, rf"({NUM}) ?(%)?{SEP}({NUM}) ?([%‰‱])", _percent_range),
     Rule("percent", _OD, rf"({NUM}) ?([%‰‱])", _percent),
     Rule("percent", "+", rf"\+(?={NUM} ?[%‰‱])", saying("正")),
-    Rule("fraction", _OD, r"24/7(?![\d/.])", saying("二十四七")),
-    Rule("fraction", _OD, r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
-    Rule("fraction", _OD, r"(?<!/)(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)(s(?![A-Za-z]))?", _fraction),
+    Rule("fraction", followed("/"), r"24/7(?![\d/.])", saying("二十四七")),
+    Rule("fraction", followed(" "), r"(\d{1,4}) (\d{1,3})/(\d{1,3})(?![\d/.])", _mixed_fraction),
+    Rule(
+        "fraction",
+        followed("/"),
+        r"(?<!/)(\d{1,9})/(\d{1,9})(?![\d/.]| ?mmHg)(s(?![A-Za-z]))?",
+        _fraction,
+    ),
     Rule("number", _OD, rf"(?:({NUM}){SEP})?({NUM}) ?([wW])(?![A-Za-z\d])", _ten_thousands),
     Rule("unit", _OD, _ANGLE, _angle),
     Rule("unit", _OD, rf"(?:({NUM}){SEP})?({NUM}) ?{_UNIT}(?![A-Za-z\d])", _unit),
@@ -337,12 +344,12 @@ NUMBER_RULES = (
     Rule("two", _D, rf"2(?= ?{MEASURE})(?<![\d.,]2)", _two),
     Rule(
         "two",
-        _OD,
+        followed(" -~—"),
         rf"2(?={SEP}\d{{1,3}}(?:\.\d{{1,3}})? ?(?:{MEASURE}|{_ANY_UNIT}))",
         _two,
     ),
-    Rule("about", _OD, rf"([1-9])[、,]([1-9])(?= ?{MEASURE})(?!\d)", _about),
-    Rule("ordinal", _OD, r"(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", _english_ordinal),
+    Rule("about", followed("、,"), rf"([1-9])[、,]([1-9])(?= ?{MEASURE})(?!\d)", _about),
+    Rule("ordinal", followed("a"), r"(\d{1,4})(?:st|nd|rd|th)(?![A-Za-z])", _english_ordinal),
     Rule("ordinal", (*_OL, "№"), r"(?:No\.|NO\.|no\.|№) ?(\d{1,12})(?![\d.])", _numero),
     Rule("ordinal", "#", r"#(\d{1,12})(?![\d.])", _hash),
     Rule("ordinal", "#", r"(?<=\d)#(?![\dA-Za-z])", _numbered),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .numerals import read_digits, read_number, read_telephone
-from .patterns import Rule, Start, after, before, behind, cardinal, digits, saying
+from .patterns import Rule, Start, after, before, behind, cardinal, digits, followed, saying
 from .units import MEASURE, words
 
 __all__ = [
@@ -227,7 +227,7 @@ NET_RULES = (
     ),
     Rule(
         "ip",
-        _OD,
+        followed("."),
         r"(\d{1,3}(?:\.\d{1,3}){3})(?!\.?\d)(?::(\d{1,5})(?!\d))?(?:/(\d\d?)(?!\d))?",
         _ip,
     ),
@@ -257,7 +257,7 @@ TELEPHONE_RULES = (
     Rule("telephone", _OD, r"(1[3-9]\d)\*{4}(\d{4})(?!\d)", _masked),
     Rule(
         "telephone",
-        _OD,
+        followed("-) "),
         r"(0\d{2,3})[-) ]{1,2}(\d{7,8}|\d{3,4}[- ]\d{4})(?!\d)"
         r"(?:(?:-|转)(\d{1,5})(?!\d))?",
         _landline,
@@ -269,22 +269,25 @@ TELEPHONE_RULES = (
 )
 
 CODE_RULES = (
-    Rule("model", _OD, r"(\d{1,2})W-?(\d\d)(?![\dA-Za-z])", _oil),
+    Rule("model", followed("a"), r"(\d{1,2})W-?(\d\d)(?![\dA-Za-z])", _oil),
     Rule("model", "-", rf"{_CRAFT}-(?=\d{{1,3}}(?![\d.°%度]))", saying("")),
     Rule("id", _D, r"[1-9]\d{16}[\dXx](?![A-Za-z0-9])", digits),
-    Rule("id", _OD, r"\d{1,13}(?:-\d{1,13}){2,6}(?!\d)", _hyphened_code),
+    Rule("id", followed("-"), r"\d{1,13}(?:-\d{1,13}){2,6}(?!\d)", _hyphened_code),
     Rule("id", _D, r"\d{3,32}(?![\d])", _code),
     Rule("id", _D, r"\d{3,4}(?!\d)", _room),
     Rule("id", "-", r"(?<=\d)-(?=0\d{2,12}(?![\d.]))|(?<=号)-(?=\d)", saying("杠")),
     Rule(
-        "id", _OD, r"(\d{3})/(\d{2,3})(?: ?(?=R\d\d(?!\d))|(?=[A-C](?![A-Za-z\d])))", _hyphened_code
+        "id",
+        followed("/"),
+        r"(\d{3})/(\d{2,3})(?: ?(?=R\d\d(?!\d))|(?=[A-C](?![A-Za-z\d])))",
+        _hyphened_code,
     ),
     Rule("id", _D, rf"{_STANDARDS}\d{{3,5}}(?:\.\d{{1,2}})?(?:[-—]\d{{4}})?(?!\d)", _hyphened_code),
     Rule("id", (*_OD, *_OL), r"([A-Z]{2}|)(\d{5,6})\.(SH|SZ|BJ|HK|SS)(?![A-Za-z0-9])", _stock),
     Rule("id", _OD, r"(?<=[（(])(?:60|00|30|68|83|43|87)\d{4}(?=[）)])", digits),
     Rule("id", _D, rf"{_BRANDS}|(?:480|720|1080|1440|2160)(?=[pPi](?![A-Za-z]))", digits),
-    Rule("id", _OD, r"(?<=[楼栋幢座元])\d{1,2}-\d{3,4}(?![-\d])", _hyphened_code),
-    Rule("id", _OD, r"802\.1\d?(?!\d)", _hyphened_code),
+    Rule("id", followed("-"), r"(?<=[楼栋幢座元])\d{1,2}-\d{3,4}(?![-\d])", _hyphened_code),
+    Rule("id", followed("."), r"802\.1\d?(?!\d)", _hyphened_code),
     Rule("model", _OL, r"M\.2(?![\d.])", saying("M点二")),
     Rule("id", _D, r"7-?11(?=便利|门店|店)", saying("七幺幺")),
     Rule("id", _D, rf"(?:985|211|996|955|007)(?=(?:[、/和与 ]?(?:985|211))?{_SCHOOLS})", digits),
@@ -299,12 +302,12 @@ CODE_RULES = (
         _plate,
     ),
     Rule("version", _OL, rf"([vV])\.?({_DOTTED}{{1,4}})(?!\.?\d)", _version),
-    Rule("version", _OD, rf"()({_DOTTED}{{2,5}})(?!\.?\d)", _version),
+    Rule("version", followed("."), rf"()({_DOTTED}{{2,5}})(?!\.?\d)", _version),
 )
 
 MODEL_RULES = (
     Rule("model", "-", r"(?<=[A-Za-z])-(?=\d)", saying("")),
-    Rule("model", _OD, r"(?<=[A-Za-z])(\d{1,2})-(\d{4,5})(?!\d)", _processor),
+    Rule("model", followed("-"), r"(?<=[A-Za-z])(\d{1,2})-(\d{4,5})(?!\d)", _processor),
     Rule("model", _D, rf"{_CARDS}\d{{4}}(?!\d)", digits),
     Rule(
         "model",

@@ -1,11 +1,16 @@
-"""Rules for dates, years, decades, times of day, scores and ratios."""
+"""Rules for dates, years, decades, times of day, scores and ratios.
+
+Some dates can be read in two ways. `1/2/2024` is 一月二日, month first, unless only the other
+order makes a date; `2010-12` is a month, but two years where a season, a school year or 年 follows;
+`May 1, 2024` is read in Chinese order unless the sentence around it is English.
+"""
 
 from __future__ import annotations
 
 import re
 
 from .numerals import read_digits, read_number
-from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, digits
+from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, digits, followed
 from .readings import HANZI
 from .units import MEASURE, UNITS, alternatives, words
 
@@ -199,41 +204,41 @@ _NAMED_YEAR = rf"(?P<year>{_CENTURY})(?!\d)年?"
 DATE_RULES = (
     Rule(
         "date",
-        _OD,
+        followed("-/."),
         rf"(\d{{4}})([-/.]){_MONTH}\2{_DAY}(?![\d]|\.\d|-\d(?!\d{{3}}))(?:([T ])(?=\d\d?[:：]))?",
         _full_date,
     ),
     Rule(
         "date",
-        _OD,
+        followed("/."),
         rf"(\d{{4}})([/.]){_MONTH}\2{_DAY}{SEP}{_MONTH}\2{_DAY}(?![\d/.])",
         lambda m: f"{read_date(m[1], m[3], m[4])}到{read_date('', m[5], m[6])}",
     ),
     Rule(
         "date",
-        _OD,
+        followed("/"),
         rf"(1[3-9]|[23]\d)/{_MONTH}/{_DAY}(?![\d/])",
         lambda m: read_date(m[1], m[2], m[3]),
     ),
     Rule(
         "date",
-        _OD,
+        followed("."),
         rf"({_CENTURY})\.(0[1-9]|1[0-2])(?:(?={SEP}(?:{_CENTURY}\.|至今|今))|(?<=\d[-~—]\d{{4}}\.\d\d)(?![\d.]))",
         lambda m: read_date(m[1], m[2]),
     ),
     Rule(
         "date",
-        _OD,
+        followed("-"),
         r"(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?= \d\d?[:：]\d\d)",
         lambda m: read_date("", m[1], m[2]),
     ),
     Rule(
         "date",
-        _OD,
+        followed("."),
         r"(5|10)\.1(?=假期|劳动节|国庆|小长假|黄金周)",
         lambda m: f"{cardinal(m[1])}一",
     ),
-    Rule("date", _OD, r"(\d\d?)/(\d\d?)/(\d{4})(?![\d/])", _year_last),
+    Rule("date", followed("/"), r"(\d\d?)/(\d\d?)/(\d{4})(?![\d/])", _year_last),
     Rule(
         "date",
         _OL,
@@ -244,18 +249,18 @@ DATE_RULES = (
     Rule("date", _OL, rf"{_NAMED_MONTH},? ?{_NAMED_YEAR}", _named_date),
     Rule(
         "date",
-        _OD,
+        followed(" -a"),
         rf"{_NAMED_DAY}[ -]{_NAMED_MONTH}(?:[,-]? ?{_NAMED_YEAR})?(?![\dA-Za-z])",
         _named_date,
     ),
     Rule(
         "date",
-        _OD,
+        followed("-/"),
         rf"({_CENTURY})[-/](0[1-9]|1[0-2])(?![-/.]?\d|赛季|学年|财年|财季|年)",
         lambda m: read_date(m[1], m[2]),
     ),
     Rule("date", _D, rf"({_CENTURY})(0[1-9]|1[0-2])([0-2]\d|3[01])(?!\d)", _compact_date),
-    Rule("date", _OD, rf"(?<!/){_MONTH}/{_DAY}(?![\d/.])", _short_date),
+    Rule("date", followed("/"), rf"(?<!/){_MONTH}/{_DAY}(?![\d/.])", _short_date),
     Rule(
         "date",
         _OD,
@@ -270,17 +275,17 @@ DATE_RULES = (
     Rule("year", _D, r"[12]\d{3}(?=年)", _year),
     Rule("year", _D, r"(\d\d)(?=年\d{1,2}月)", digits),
     Rule("year", _D, r"(?:0\d|[6-9][1-9])(?=年)", _short_year),
-    Rule("year", _OD, rf"([12]\d{{3}})(?={SEP}(?:\d\d|[12]\d{{3}}){_SEASON})", digits),
-    Rule("year", _OD, rf"({_CENTURY})(?={SEP}{_CENTURY}(?!\d){_NOT_COUNTED})", digits),
+    Rule("year", followed(" -~—"), rf"([12]\d{{3}})(?={SEP}(?:\d\d|[12]\d{{3}}){_SEASON})", digits),
+    Rule("year", followed(" -~—"), rf"({_CENTURY})(?={SEP}{_CENTURY}(?!\d){_NOT_COUNTED})", digits),
     Rule("year", _D, rf"(?<=\d{{4}}[-~—])({_CENTURY})(?!\d){_NOT_COUNTED}", digits),
     Rule("year", _D, rf"(?<=\d{{4}}[-~—/])(\d\d)(?={_SEASON})", digits),
     Rule("year", _D, rf"({_CENTURY})(?= ?(?:{_EVENTS}|Q[1-4]|H[12]|FY))", digits),
-    Rule("year", _OD, r"(?<!\d)(\d\d)(?=(?:Q[1-4]|H[12])(?![A-Za-z\d]))", digits),
+    Rule("year", followed("a"), r"(?<!\d)(\d\d)(?=(?:Q[1-4]|H[12])(?![A-Za-z\d]))", digits),
     Rule("year", _OD, r"(?:(?<=《)\d{4}(?=》)|(?<=[〔（(])(?:19|20)\d\d(?=[〕）)]))", digits),
     Rule("year", _D, rf"(?<=《){_CENTURY}(?=[\u4e00-\u9fff])(?! ?{MEASURE})", digits),
     Rule("decade", _OD, r"((?:19|20)\d0)'?s(?![A-Za-z])", lambda m: f"{digits(m)}年代"),
     Rule("decade", _OD, r"([2-9]0)'s(?![A-Za-z])", lambda m: f"{cardinal(m[1])}年代"),
-    Rule("year", _OD, rf"({_CENTURY}|\d\d)/(\d\d)(?= ?(?:赛季|学年|财年|年度))", _season),
+    Rule("year", followed("/"), rf"({_CENTURY}|\d\d)/(\d\d)(?= ?(?:赛季|学年|财年|年度))", _season),
     Rule("decade", _D, r"((?:[5-9]0){2})(?=后)", digits),
     Rule("decade", _D, r"([5-9][05]|0[05])(?=[、和/](?:[5-9][05]|0[05]|10)后)", digits),
     Rule("decade", _D, r"([5-9][05]|0[05]|10)(?=后(?![续来面边期半悔退天]))", digits),
@@ -289,16 +294,16 @@ DATE_RULES = (
 TIME_RULES = (
     Rule(
         "time",
-        _OD,
+        followed(":："),
         r"([01]?\d|2[0-4])[:：]([0-5]\d)(?:[:：]([0-5]\d))?(?![\d:：]|\.\d)"
         r"(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?",
         _clock,
     ),
-    Rule("time", _OD, r"(\d\d?) ?([AaPp])\.?[Mm](?![A-Za-z])\.?", _half_day),
+    Rule("time", followed(" a"), r"(\d\d?) ?([AaPp])\.?[Mm](?![A-Za-z])\.?", _half_day),
     Rule("time", _D, r"0(\d)(?=[时時点點])", lambda m: cardinal(m[1])),
 )
 
 SCORE_RULES = (
     Rule("score", _OD, rf"{NUM} ?[:：] ?{NUM}(?: ?[:：] ?{NUM})?(?![:：]\d)", _ratio),
-    Rule("score", _OD, r"(\d{1,3})[-—](\d{1,3})(?![-\d])", _hyphen_score),
+    Rule("score", followed("-—"), r"(\d{1,3})[-—](\d{1,3})(?![-\d])", _hyphen_score),
 )

@@ -28,6 +28,7 @@ __all__ = [
     "cardinal",
     "counted",
     "digits",
+    "followed",
     "preceded",
     "saying",
 ]
@@ -67,7 +68,7 @@ class Rule:
 
     Attributes:
         name: by which it is switched off; several rules may share one.
-        starts: kinds of beginnings, and the signs it may begin with.
+        starts: kinds of beginnings, the signs it may begin with, and `followed(…)`.
         pattern: of a text that begins as `starts` says.
         reading: what is said, None where this rule does not apply after all.
     """
@@ -114,6 +115,11 @@ def counted(number: str, text: str = "", at: int = 0) -> str:
 def digits(match: re.Match[str]) -> str:
     """Digit by digit: the first group, the whole match where there is none."""
     return read_digits(match[1] if match.re.groups else match[0])
+
+
+def followed(signs: str) -> Sequence[str]:
+    """A beginning: a number behind which stands one of these signs, `a` for a letter."""
+    return tuple(f"0{sign}" for sign in signs)
 
 
 def saying(words: str) -> Callable[[re.Match[str]], str]:

@@ -49,6 +49,9 @@ EARLY_RULES = (
 )
 LATE_RULES = (*LATE_ROMAN, LATE_UNIT)
 _FALLBACK = "number"
+_FOLLOWERS = frozenset(" -/.,:：~—、)")
+"""Signs that rules name as `followed`, as does a letter."""
+
 _WIDER: Mapping[Start | str, tuple[Start, ...]] = {
     Start.DIGIT: (),
     Start.OPEN_DIGIT: (Start.DIGIT,),
@@ -99,13 +102,17 @@ class _Tables(dict["Start | str", tuple[_Tried, ...]]):
         self._rules = tuple(rules)
 
     def __missing__(self, start: Start | str) -> tuple[_Tried, ...]:
-        kinds = {start, *_WIDER.get(start, (Start.SIGN,))}
         self[start] = tuple(
             (re.compile(rule.pattern).match, rule.reading, rule.name)
-            for rule in self._rules
-            if not kinds.isdisjoint(rule.starts)
+            for rule in _rules_tried(self._rules, start)
         )
         return self[start]
+
+
+def _rules_tried(rules: Iterable[Rule], start: Start | str) -> Iterator[Rule]:
+    kind = Start.OPEN_DIGIT if isinstance(start, str) and len(start) > 1 else start
+    kinds = {start, kind, *_WIDER.get(kind, (Start.SIGN,))}
+    return (rule for rule in rules if not kinds.isdisjoint(rule.starts))
 
 
 def _edits(text: str, tables: _Tables) -> Iterator[Edit]:
@@ -138,10 +145,17 @@ def _loses_reading(text: str, end: int, said: str) -> bool:
 def _start(text: str, found: re.Match[str]) -> Start | str:
     first = found[0][0]
     if first in "0123456789.":
-        return Start.DIGIT if _is_closed(text, found.end()) else Start.OPEN_DIGIT
+        return Start.DIGIT if _is_closed(text, found.end()) else _number_start(text, found.end())
     if first.isascii() and first.isalpha():
         return Start.LETTER if _is_closed(text, found.end()) else Start.OPEN_LETTER
     return first
+
+
+def _number_start(text: str, end: int) -> Start | str:
+    following = text[end]
+    if following in _FOLLOWERS:
+        return f"0{following}"
+    return "0a" if following.isascii() and following.isalpha() else Start.OPEN_DIGIT
 
 
 def _is_closed(text: str, end: int) -> bool:

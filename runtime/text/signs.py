@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from .numerals import read_cardinal, read_digits, read_number, read_roman, read_telephone
-from .patterns import NUM, Rule, Start, after, before, behind, cardinal, saying
+from .patterns import NUM, Rule, Start, after, before, behind, cardinal, followed, saying
 from .units import CURRENCIES
 
 __all__ = [
@@ -247,7 +247,7 @@ MATHS_RULES = (
 SIGN_RULES = (
     Rule("roman", _S, r"[Ⅰ-ⅿ]{1,12}", _roman),
     Rule("circled", _S, rf"[{CIRCLED}]", _circled),
-    Rule("list", _OD, r"(\d{1,3})\.(?= ?[A-Za-z\u4e00-\u9fff“《])", _item),
+    Rule("list", followed("."), r"(\d{1,3})\.(?= ?[A-Za-z\u4e00-\u9fff“《])", _item),
     Rule("sign", "=+&@%*_/~|\\-", r"([=+&@%*_/~|\\-])\1{3,2000}", saying(" ")),
     Rule("sign", "#", r"(?<=[A-Za-z])#(?![A-Za-z\d])", saying("井")),
     Rule("sign", "/", r"(?<=[A-Za-z\d\u4e00-\u9fff])/(?=[A-Za-z\d\u4e00-\u9fff])", saying("、")),
