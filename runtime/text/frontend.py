@@ -16,7 +16,7 @@ from sambert_trt.engines.errors import InputError
 from .cuts import cut_normalized, cut_places
 from .marks import Manner, Marks, is_mark
 from .normalize import normalize
-from .options import ReadingKeywords, ReadingOptions, options_from_keywords
+from .options import English, ReadingKeywords, ReadingOptions, options_from_keywords
 from .parts import Part, marked_from_text, parts_from_text
 from .pronounce import apply_sandhi, merge_erhua, words_from_text
 from .prosody import symbols_from_words
@@ -123,11 +123,12 @@ class MandarinFrontend:
 
     def _parts(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Part]:
         marked, marks = marked_from_text(text, options, self._pitch)
+        phones = () if options.english is English.CHINESE else self._phones
 
         def cut(sentence: str) -> Iterator[Normalized]:
             if self._bytes:
                 return _byte_pieces(sentence, _MOST_BYTES * self._longest)
-            return cut_normalized(normalize(sentence, options.rules), self._longest)
+            return cut_normalized(normalize(sentence, options.rules), self._longest, phones)
 
         return parts_from_text(marked, marks, self._longest, cut)
 

@@ -310,3 +310,10 @@ def test_reading_text_does_not_import_pypinyin() -> None:
         (sys.executable, "-c", program), capture_output=True, text=True, check=True
     )
     assert finished.stdout.split("\n")[:2] == ["san1 ben3 shu1", "False"]
+
+
+def test_english_in_chinese_syllables_is_longer_and_cut_more_often() -> None:
+    text = "他们一起说 international organization communication responsibility 这几个词。"
+    frontend = MandarinFrontend(longest=20)
+    counts = [len([*frontend.readings(text, english=way)]) for way in ("auto", "chinese")]
+    assert counts[0] < counts[1]
