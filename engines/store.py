@@ -254,7 +254,6 @@ class EngineStore:
     def prune(
         self,
         *,
-        keep: Collection[str] = (),
         most_bytes: int | None = None,
         graphs: Collection[str] | None = None,
         obsolete: Callable[[EngineRecord], str] | None = None,
@@ -262,7 +261,6 @@ class EngineStore:
         """Removes what nobody needs: quarantine, leftovers, unreadable, stale and surplus plans.
 
         Args:
-            keep: keys of plans that stay in any case.
             most_bytes: the oldest plans go until the rest takes no more than this.
             graphs: sha256 of the graphs the voice has now; plans of others go.
             obsolete: says why a plan is of no use any more, or nothing when it is.
@@ -276,7 +274,7 @@ class EngineStore:
         removed: list[Removal] = []
         try:
             with self._written(removed) as work:
-                for path, reason in self._surplus(keep, most_bytes, graphs, obsolete):
+                for path, reason in self._surplus(most_bytes, graphs, obsolete):
                     _remove(path, reason, work, removed)
         except (OutputError, EngineError):
             raise
@@ -410,7 +408,6 @@ class EngineStore:
 
     def _surplus(
         self,
-        keep: Collection[str],
         most_bytes: int | None,
         graphs: Collection[str] | None,
         obsolete: Callable[[EngineRecord], str] | None,
@@ -429,11 +426,11 @@ class EngineStore:
             reason = "" if obsolete is None else obsolete(entry.record)
             if graphs is not None and spec.graph_sha256 not in graphs:
                 reason = f"the voice has no graph {spec.graph_sha256[:12]} any more"
-            if reason and spec.key not in keep:
+            if reason:
                 yield folder, reason
             else:
                 rest.append(entry)
-        yield from _over_the_cap(rest, keep, most_bytes)
+        yield from _over_the_cap(rest, most_bytes)
 
 
 class _DamagedError(Exception):
@@ -573,7 +570,7 @@ def _alive(process: int, started: str) -> bool:
 
 
 def _over_the_cap(
-    entries: list[StoredEngine], keep: Collection[str], most_bytes: int | None
+    entries: list[StoredEngine], most_bytes: int | None
 ) -> Iterator[tuple[Path, str]]:
     if most_bytes is None:
         return
@@ -581,9 +578,8 @@ def _over_the_cap(
     for entry in sorted(entries, key=lambda e: e.record.created):
         if total <= most_bytes:
             return
-        if entry.record.spec.key not in keep:
-            total -= _size(entry.directory)
-            yield entry.directory, f"the oldest, and all plans may take {most_bytes} bytes"
+        total -= _size(entry.directory)
+        yield entry.directory, f"the oldest, and all plans may take {most_bytes} bytes"
 
 
 def _remove(path: Path, reason: str, work: Path, removed: list[Removal]) -> None:

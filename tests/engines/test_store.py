@@ -803,14 +803,12 @@ def test_quarantine_unreadable_and_stale_plans_go(store: EngineStore) -> None:
     bad = store.add(record(stage=Stage.POSTNET), PLAN)
     stale = store.add(record(graph_sha256="cd" * 32), PLAN)
     old = store.add(record(version="1.6.0.1"), PLAN)
-    kept = store.add(record(graph_sha256="ef" * 32, version="1.6.0.1"), PLAN)
     broken = store.add(record(stage=Stage.PROSODY), PLAN)
     damaged(bad, "cut")
     with pytest.raises(EngineError):
         store.plan_bytes(bad)
     damaged(broken, "no plan")
     removed = store.prune(
-        keep=[kept.record.spec.key],
         graphs=[SPEC.graph_sha256],
         obsolete=lambda r: "" if r.spec.version == SPEC.version else f"TensorRT {r.spec.version}",
     )
@@ -821,17 +819,16 @@ def test_quarantine_unreadable_and_stale_plans_go(store: EngineStore) -> None:
         old.directory: "TensorRT 1.6.0.1",
     }
     assert all(item.bytes > 0 for item in removed)
-    assert sorted(names(store)) == sorted([stays.directory.name, kept.directory.name])
-    assert store.prune(graphs=[SPEC.graph_sha256], keep=[kept.record.spec.key]) == []
+    assert names(store) == [stays.directory.name]
+    assert store.prune(graphs=[SPEC.graph_sha256]) == []
 
 
 @given(
     sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=5),
     cap=st.integers(0, 20_000),
-    keep=st.sets(st.integers(0, 4)),
 )
 @settings(max_examples=40, deadline=None)
-def test_the_oldest_go_until_the_rest_fits(sizes: list[int], cap: int, keep: set[int]) -> None:
+def test_the_oldest_go_until_the_rest_fits(sizes: list[int], cap: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = EngineStore(Path(folder) / "engines")
         added = [
@@ -839,14 +836,12 @@ def test_the_oldest_go_until_the_rest_fits(sizes: list[int], cap: int, keep: set
             for age, size in enumerate(sizes)
         ]
         weights = [sum(p.stat().st_size for p in e.directory.iterdir()) for e in added]
-        kept = {i for i in keep if i < len(added)}
-        removed = store.prune(most_bytes=cap, keep=[added[i].record.spec.key for i in kept])
+        removed = store.prune(most_bytes=cap)
         gone = [next(i for i, e in enumerate(added) if e.directory == r.path) for r in removed]
         left = [i for i in range(len(added)) if i not in gone]
         assert gone == sorted(gone)
         assert [item.bytes for item in removed] == [weights[i] for i in gone]
-        assert not kept & set(gone)
-        assert sum(weights[i] for i in left) <= cap or set(left) == kept
+        assert sum(weights[i] for i in left) <= cap
         if gone:
             assert sum(weights[i] for i in (*left, gone[-1])) > cap
         assert len(good(store)) == len(left)
