@@ -17,9 +17,6 @@ __all__ = [
     "SEVERITIES",
     "BuildLog",
     "build_log_from_text",
-    "convolutions",
-    "host_reads",
-    "stream_syncs",
 ]
 
 SEVERITIES = "FEWIV"
@@ -54,8 +51,6 @@ _DTYPES = {
     "bool": "Bool",
 }
 _DTYPE = re.compile(rf"\b({'|'.join(_DTYPES)})\b", re.IGNORECASE)
-_CONVOLUTION = re.compile(r"correlation|deconv|.*convolution.*", re.IGNORECASE)
-_FUSED_CONVOLUTION = re.compile(r"__myl_\w*?(Corr|Deco|Conv)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -89,32 +84,6 @@ def build_log_from_text(text: str) -> BuildLog:
         errors=_once(words for letter, words in messages if letter in "EF"),
         lacking_bytes=_lacking(text) if _NO_ROOM.search(text) else None,
     )
-
-
-def convolutions(layers: Iterable[LayerRecord]) -> tuple[LayerRecord, ...]:
-    """The layers that convolve or convolve transposed, alone or fused with what follows.
-
-    Matrix products that TensorRT writes for convolutions of one tap are not among them.
-    """
-    return tuple(
-        layer
-        for layer in layers
-        if _CONVOLUTION.fullmatch(layer.kind)
-        or (layer.kind == "runtime_fusion" and _FUSED_CONVOLUTION.match(layer.name))
-    )
-
-
-def stream_syncs(layers: Iterable[LayerRecord]) -> tuple[LayerRecord, ...]:
-    """The layers where one CUDA stream signals or waits for another of the same plan."""
-    return tuple(layer for layer in layers if layer.kind in ("wait", "signal"))
-
-
-def host_reads(layers: Iterable[LayerRecord]) -> tuple[LayerRecord, ...]:
-    """The layers that copy to the host, which waits: a loop whose length is known on the device.
-
-    A plan with one of them cannot be captured as a CUDA graph.
-    """
-    return tuple(layer for layer in layers if layer.name.startswith("copy_d2h"))
 
 
 def _lacking(text: str) -> int:

@@ -50,6 +50,7 @@ for helper in (
     "fake_bench",
     "fake_perf",
     "warm_reader",
+    "plan_layers",
 ):
     _load_helper(helper)
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from plan_layers import convolutions
 
 from sambert_trt.calibration.recipe import StagePlan, Treatment
-from sambert_trt.engines.build_log import convolutions
 from sambert_trt.engines.build_orders import BuildOptions, build_orders
 from sambert_trt.engines.builder import build_engines
 from sambert_trt.engines.engine import EngineRecord, Flavour

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from plan_layers import convolutions, host_reads, stream_syncs
 
-from sambert_trt.engines.build_log import convolutions, host_reads, stream_syncs
 from sambert_trt.engines.build_orders import BuildOptions, build_orders
 from sambert_trt.engines.builder import build_engines
 from sambert_trt.engines.engine import EngineRecord, Flavour

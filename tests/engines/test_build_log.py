@@ -5,14 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from plan_layers import convolutions, host_reads, stream_syncs
 
-from sambert_trt.engines.build_log import (
-    BuildLog,
-    build_log_from_text,
-    convolutions,
-    host_reads,
-    stream_syncs,
-)
+from sambert_trt.engines.build_log import BuildLog, build_log_from_text
 from sambert_trt.engines.engine import LayerRecord
 
 DATA = Path(__file__).parent / "data"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from plan_layers import convolutions, host_reads, stream_syncs
 
-from sambert_trt.engines.build_log import convolutions, host_reads, stream_syncs
 from sambert_trt.engines.builder import BuildOptions, build_engines, build_orders
 from sambert_trt.engines.engine import EngineRecord
 from sambert_trt.engines.graphs import AxisRange, Precision, Stage
