@@ -256,7 +256,7 @@ def voice_cost(
         return paired(*sides, rounds=rounds, seconds=seconds)
 
 
-def plan_record(candidate: Candidate, target: str = PLAN_TARGET) -> EngineRecord | None:
+def plan_record(candidate: Candidate) -> EngineRecord | None:
     """What TensorRT for RTX makes of a graph, which needs no card; the plan itself is not kept.
 
     Returns:
@@ -268,7 +268,7 @@ def plan_record(candidate: Candidate, target: str = PLAN_TARGET) -> EngineRecord
     product = next(p for p in installed_flavours() if p.flavour is Flavour.RTX)
     if not product.usable:
         return None
-    record, options = candidate.record, BuildOptions(Flavour.RTX, (target,))
+    record, options = candidate.record, BuildOptions(Flavour.RTX, (PLAN_TARGET,))
     spec = EngineSpec(
         stage=candidate.stage,
         precision=record.graph.precision,
@@ -279,7 +279,7 @@ def plan_record(candidate: Candidate, target: str = PLAN_TARGET) -> EngineRecord
         workspace=0,
         flavour=Flavour.RTX,
         version=product.version or "",
-        targets=(target,),
+        targets=(PLAN_TARGET,),
     )
     order = BuildOrder(spec, record, "its cost is asked for", None)
     with tempfile.TemporaryDirectory(prefix="sambert-plan-") as folder:

@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import InputError, VoiceError
 from sambert_trt.engines.graphs import Stage
@@ -69,7 +68,6 @@ class Rendering:
 
     Attributes:
         reference, candidate: samples [n], which may differ in length.
-        reference_mel, candidate_mel: normalised mel [frames, mel channels].
         rate: hertz.
     """
 
@@ -77,8 +75,6 @@ class Rendering:
     rate: int
     reference: Wave
     candidate: Wave
-    reference_mel: NDArray[np.float32]
-    candidate_mel: NDArray[np.float32]
 
 
 class Judge:
@@ -187,15 +183,9 @@ class Judge:
             plan = candidate.front(reference).plan
             if not plan.frames:
                 raise InputError(f"nothing is to be heard of {reference.sentence.text!r}")
-            acoustics, wave = candidate.spoken(reference, plan)
-        return Rendering(
-            reference.sentence.text,
-            self._manifest.sample_rate,
-            reference.wave,
-            wave,
-            reference.acoustics.mel,
-            acoustics.mel,
-        )
+            _, wave = candidate.spoken(reference, plan)
+        text, rate = reference.sentence.text, self._manifest.sample_rate
+        return Rendering(text, rate, reference.wave, wave)
 
     def _spoken(self) -> tuple[Reference, ...]:
         synthesizer = Synthesizer(self._manifest, self._sessions, self._tables)

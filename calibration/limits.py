@@ -38,9 +38,8 @@ from sambert_trt.engines.errors import InputError
 
 from .figures import Figures, Limits
 
-__all__ = ["DEFAULT_LIMITS", "LIMITS", "limits_from_text", "unmeasured"]
+__all__ = ["LIMITS", "limits_from_text", "unmeasured"]
 
-DEFAULT_LIMITS = "close"
 
 _TRANSPARENT = Limits(
     mel_mae=0.003,

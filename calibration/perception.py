@@ -13,12 +13,9 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAST_SECONDS", "PESQ_BEST", "pesq_score", "stoi_score"]
+__all__ = ["LEAST_SECONDS", "pesq_score", "stoi_score"]
 
 _LOG = logging.getLogger(__name__)
-
-PESQ_BEST = 4.64
-"""What wide-band PESQ gives a wave against itself (4.644)."""
 
 LEAST_SECONDS = 0.5
 """Shorter waves hold too few of the frames that both models average over."""

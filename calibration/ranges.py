@@ -6,7 +6,7 @@ ONNX Runtime and onnx are imported only where a graph is run; no torch, no expor
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from .replay import replayed
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["Histogram", "Range", "chosen_range", "expected_error", "observe"]
+__all__ = ["Histogram", "Range", "chosen_range", "observe"]
 
 _BINS = 2048
 _FINEST = -100
@@ -144,7 +144,6 @@ def observe(
     graph: GraphSpec,
     samples: Iterable[Sample],
     tensors: Sequence[str],
-    progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Histogram]:
     """Runs an fp32 graph over what was recorded and counts the values of some of its tensors.
 
@@ -156,7 +155,6 @@ def observe(
         graph: its signature.
         samples: of this stage.
         tensors: float32 values of the graph, by name; inputs and outputs may be among them.
-        progress: is called after each sample with how many are done.
 
     Raises:
         GraphError: no such tensor; a sample of another stage or none at all; a NaN or an infinity.
@@ -168,7 +166,6 @@ def observe(
     session, number = _Watched(model, graph, histograms), -1
     for number, sample in enumerate(samples):
         session.replay(sample, number)
-        progress(number + 1)
     if number < 0:
         raise GraphError(
             f"nothing was recorded of {graph.stage.value}: record calibration texts first"
@@ -188,7 +185,7 @@ def chosen_range(histogram: Histogram, method: Method, percentile: float, symmet
             alike (of magnitudes, where symmetric). ENTROPY keeps what loses least information:
             the least KL divergence between the distribution clipped and the same in 128 levels
             (S. Migacz, 8-bit Inference with TensorRT, GTC 2017). MSE has the least
-            `expected_error`.
+            expected squared error.
         percentile: above 0, up to 100.
         symmetric: whether the range is -a to a.
 
@@ -211,16 +208,6 @@ def chosen_range(histogram: Histogram, method: Method, percentile: float, symmet
     else:
         found = _least_error_range(histogram, whole, symmetric)
     return _with_zero(_within(found, whole), symmetric)
-
-
-def expected_error(histogram: Histogram, range_: Range, symmetric: bool) -> float:
-    """The mean squared error of storing the values seen in 8 bits over a range.
-
-    Values beyond the range are clipped. The others are rounded to 255 levels of a symmetric range
-    or 256 of another, with a step's uniform noise, step ** 2 / 12; a 0 stays 0.
-    """
-    ends = (np.array([range_.least]), np.array([range_.most]))
-    return float(_expected_errors(histogram, *ends, symmetric)[0, 0])
 
 
 class _Watched(OnnxSession):
@@ -440,7 +427,12 @@ def _expected_errors(
     most: NDArray[np.float64],
     symmetric: bool,
 ) -> NDArray[np.float64]:
-    """See `expected_error`: of the ranges from any of `least` [A] to any of `most` [B], [A, B]."""
+    """The mean squared errors of storing the values seen in 8 bits, [A, B].
+
+    Of the ranges from any of `least` [A] to any of `most` [B]. Values beyond a range are clipped.
+    The others are rounded to 255 levels of a symmetric range or 256 of another, with a step's
+    uniform noise, step ** 2 / 12; a 0 stays 0.
+    """
     edges, counts = histogram.edges, histogram.counts.astype(np.float64)
     zero = int(np.searchsorted(edges, 0.0, side="right")) - 1
     if histogram.zeros:

@@ -64,16 +64,12 @@ class Heard:
     """What was heard of a sentence.
 
     Attributes:
-        text: as the recogniser writes it.
         syllables: how many the sentence has.
         errors: of these, without regard to tones: replaced, left out, added; at most `syllables`.
-        tone_errors: the same with tones.
     """
 
-    text: str
     syllables: int
     errors: int
-    tone_errors: int
 
 
 class Transcriber(Protocol):
@@ -105,22 +101,15 @@ class Recogniser:
         heard = self.heard(wave, rate, text)
         return heard.errors / heard.syllables if heard.syllables else 0.0
 
-    def syllable_errors(self, wave: NDArray[np.float32], rate: int, text: str) -> tuple[int, int]:
-        """How many syllables are heard wrongly, tones aside, and how many there are."""
-        heard = self.heard(wave, rate, text)
-        return heard.errors, heard.syllables
-
     def heard(self, wave: NDArray[np.float32], rate: int, text: str) -> Heard:
         """What was heard, and what of it is wrong."""
         wanted = syllables_from_text(text)
         if not wanted:
-            return Heard("", 0, 0, 0)
-        written = self._transcriber.transcribe(_resampled(wave, rate))
-        found = syllables_from_text(written)
+            return Heard(0, 0)
+        found = syllables_from_text(self._transcriber.transcribe(_resampled(wave, rate)))
         plain = [syllable.rstrip("12345") for syllable in wanted]
         errors = _distance(plain, [syllable.rstrip("12345") for syllable in found])
-        most = len(wanted)
-        return Heard(written, most, min(errors, most), min(_distance(wanted, found), most))
+        return Heard(len(wanted), min(errors, len(wanted)))
 
 
 def find_recogniser(threads: int = 1) -> Recogniser | None:

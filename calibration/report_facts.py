@@ -90,7 +90,6 @@ class Renderings(Protocol):
 
     Attributes:
         reference, candidate: waves, float32 [samples], full scale 1.
-        reference_mel, candidate_mel: normalised, float32 [frames, channels].
         rate: samples per second.
     """
 
@@ -102,10 +101,6 @@ class Renderings(Protocol):
     def reference(self) -> Array: ...
     @property
     def candidate(self) -> Array: ...
-    @property
-    def reference_mel(self) -> Array: ...
-    @property
-    def candidate_mel(self) -> Array: ...
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import json
 import logging
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +52,6 @@ _LOCK_SECONDS = 600.0
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 
-Progress = Callable[[Stage, int], None]
-"""Called with a stage and how many of its samples have been observed."""
-
 
 class Samples(Protocol):
     """What stages were given: a recording, or something like it."""
@@ -81,7 +78,6 @@ class Workshop:
         work: a folder for candidates and ranges; it is made.
         recording: what activations' ranges are observed on.
         placement: whose kernels int8 graphs are written for.
-        progress: hears of observed samples.
     """
 
     def __init__(
@@ -91,10 +87,9 @@ class Workshop:
         work: Path,
         recording: Samples,
         placement: Placement,
-        progress: Progress = lambda stage, done: None,
     ) -> None:
         self._directory, self._manifest, self._work = directory, manifest, work
-        self._recording, self._placement, self._progress = recording, placement, progress
+        self._recording, self._placement = recording, placement
         self._histograms: dict[Stage, Mapping[str, Histogram]] = {}
         self._groups: dict[Stage, tuple[Group, ...]] = {}
         self._candidates: dict[tuple[Stage, str], Candidate] = {}
@@ -207,13 +202,8 @@ class Workshop:
 
     def _observe(self, stage: Stage, names: Sequence[str]) -> Mapping[str, Histogram]:
         source = self._source(stage)
-        return ranges.observe(
-            source.model,
-            source.graph,
-            self._recording.samples(stage),
-            names,
-            lambda done: self._progress(stage, done),
-        )
+        samples = self._recording.samples(stage)
+        return ranges.observe(source.model, source.graph, samples, names)
 
     def _recorded(self, stage: Stage) -> str:
         """The sha256 of what was recorded of a stage.

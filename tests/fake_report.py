@@ -67,8 +67,6 @@ class FakeRendering:
     rate: int
     reference: NDArray[np.float32]
     candidate: NDArray[np.float32]
-    reference_mel: NDArray[np.float32]
-    candidate_mel: NDArray[np.float32]
 
 
 def rendering(text: str = TEXTS[0], seconds: float = 0.5, noise: float = 0.003) -> FakeRendering:
@@ -79,8 +77,7 @@ def rendering(text: str = TEXTS[0], seconds: float = 0.5, noise: float = 0.003) 
     tone = sum(np.sin(k * pitch) / k for k in range(1, 24))
     wave = (0.2 * tone * (0.55 + 0.45 * np.sin(2 * np.pi * 2.1 * time))).astype(np.float32)
     other = (wave + noise * rng.standard_normal(wave.size)).astype(np.float32)
-    mel = rng.standard_normal((wave.size // 200, 80)).astype(np.float32)
-    return FakeRendering(text, RATE, wave, other, mel, mel)
+    return FakeRendering(text, RATE, wave, other)
 
 
 def graph(stage: Stage) -> GraphSpec:

@@ -63,7 +63,7 @@ def test_perception_of_identity() -> None:
     pytest.importorskip("pystoi", reason="STOI comes from the package pystoi")
     wave = speechlike()
     found = wave_figures(wave, wave, RATE)
-    assert found.pesq == pytest.approx(perception.PESQ_BEST, abs=0.01)
+    assert found.pesq == pytest.approx(4.64, abs=0.01)  # the most that P.862.2 gives
     assert found.stoi == pytest.approx(1, abs=1e-6)
 
 

@@ -393,17 +393,6 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(
     assert [name.partition("/")[0] for name in left] == ([] if what == "ranges" else ["ranges"])
 
 
-def test_progress_counts_samples_observed(
-    opened: Open, recording: Recording, calls: list[str]
-) -> None:
-    heard: list[tuple[Stage, int]] = []
-    workshop = opened(progress=lambda stage, done: heard.append((stage, done)))
-    workshop.candidate(Stage.POSTNET, StagePlan(Precision.FP32, {"ffn": Treatment.W8A8}))
-    assert calls == ["observe", "write"]
-    count = recording.counts[Stage.POSTNET]
-    assert heard == [(Stage.POSTNET, number + 1) for number in range(count)]
-
-
 def test_a_path_names_precision_and_placement() -> None:
     half_plan = StagePlan(Precision.FP16)
     assert candidate_path(Stage.VOCODER, StagePlan(Precision.FP32), CPU) == "onnx/vocoder.onnx"
