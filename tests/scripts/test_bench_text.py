@@ -48,8 +48,12 @@ def test_a_corpus_is_read_and_a_fifth_of_it_kept_apart(bench: ModuleType, tmp_pa
     lines = ["id,text,pinyin_numbered", *(f"{i},你好。,ni3 hao3" for i in range(9)), "9,你,ni2"]
     (tmp_path / "metadata.csv").write_text("\n".join(lines), encoding="utf-8")
     found = bench.measure_corpus(bench.corpus_rows(tmp_path))["frontend"]
+    aside = [i for i in range(10) if bench.held_out(str(i))]
+    assert 0 < len(aside) < 10
     assert (found["all"]["syllables"], found["all"]["wrong"]) == (19, 1)
-    assert (found["held_out"]["syllables"], found["held_out"]["wrong"]) == (3, 1)
+    assert found["held_out"]["sentences"] == len(aside)
+    assert found["open"]["sentences"] == 10 - len(aside)
+    assert found["held_out"]["errors"] == found["all"]["errors"] == {}
     assert bench.corpus_rows(tmp_path / "nowhere") == []
 
 
