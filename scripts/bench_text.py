@@ -3,11 +3,11 @@
     python scripts/bench_text.py [--corpus DIR] [--polyphones DIR] [--rounds 7] [--json FILE]
 
 Accuracy needs what is not part of the project and is skipped with a reason where it is absent: a
-corpus folder with `metadata.csv` (columns `id`, `text` and `pinyin_numbered`), and a polyphone set in
-the form of g2pM's CPP data (`test.sent`: one sentence a line, the character asked for between two
-`▁`; `test.lb`: its pinyin). Speed is measured in this process on one thread after a warm-up; start
-and memory in fresh processes. Standard library; pypinyin and g2pM take part as comparisons where
-they are installed.
+corpus folder with `metadata.csv` (columns `id`, `text` and `pinyin_numbered`), and a polyphone set
+in the form of g2pM's CPP data (`test.sent`: one sentence a line, the character asked for between
+two `▁`; `test.lb`: its pinyin). Speed is measured in this process on one thread after a warm-up;
+start and memory in fresh processes. Standard library; pypinyin and g2pM take part as comparisons
+where they are installed.
 """
 
 from __future__ import annotations
