@@ -2,7 +2,8 @@
 
 The estimate of a session (a pair of processes) is the trimmed mean over its rounds of
 log(candidate / base), or of candidate - base; the estimate of all is the mean over the sessions:
-sessions, not rounds, are what is independent (Kalibera & Jones 2013). SciPy is imported inside.
+sessions, not rounds, are what is independent (Kalibera & Jones 2013). Where a session is a round or
+a few, the mean over the sessions is the trimmed one. SciPy is imported inside.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ __all__ = [
 CONFIDENCE = 0.95
 TRIMMED = 0.2
 """Share of a session's rounds that is left out at either end: a round in which the machine did
-something else is among them. Of fewer than five rounds, none."""
+something else is among them. Where sessions have fewer than five rounds, the same share of sessions
+is, and none of fewer than five."""
 
 RESAMPLES = 2000
 SESSION_SCATTER = 0.02
@@ -102,11 +104,11 @@ def trimmed_mean(values: Array) -> Array:
 
 def middle(samples: Samples, scale: Scale) -> float:
     """The typical value of one side, after the same trimming and with the same kind of mean."""
-    if scale is Scale.RATIO and min(samples.all) > 0:
-        logs = [float(trimmed_mean(np.log(values))) for values in _arrays(samples)]
-        return math.exp(math.fsum(logs) / len(logs))
-    means = [float(trimmed_mean(values)) for values in _arrays(samples)]
-    return math.fsum(means) / len(means)
+    logarithms = scale is Scale.RATIO and min(samples.all) > 0
+    sessions = [np.log(values) if logarithms else values for values in _arrays(samples)]
+    means = np.array([float(trimmed_mean(values)) for values in sessions])
+    found = float(trimmed_mean(means) if _short(sessions) else means.mean())
+    return math.exp(found) if logarithms else found
 
 
 def _arrays(samples: Samples) -> list[Array]:
@@ -136,12 +138,30 @@ def _pair(base: Array, candidate: Array, scale: Scale) -> tuple[Array, Array]:
 def _estimate(effects: list[Array], scale: Scale) -> tuple[float, float, float]:
     """Mean over the sessions and its interval, in logarithms or in the unit."""
     means = np.array([float(trimmed_mean(values)) for values in effects])
-    centre = float(means.mean())
-    half = _student(means, effects, scale)
+    if _short(effects):
+        centre, half = float(trimmed_mean(means)), _student_trimmed(means)
+    else:
+        centre, half = float(means.mean()), _student(means, effects, scale)
     drawn = _bootstrap(means, effects)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, (tail, 1 - tail))
     return centre, min(float(low), centre - half), max(float(high), centre + half)
+
+
+def _short(sessions: list[Array]) -> bool:
+    """Whether sessions are too short to be trimmed, so that they themselves are."""
+    return min(map(len, sessions)) < _FEW
+
+
+def _student_trimmed(means: Array) -> float:
+    """The same half of a trimmed mean (Tukey & McLaughlin 1963)."""
+    from scipy.special import stdtrit
+
+    freedom = len(means) - 2 * int(TRIMMED * len(means)) - 1
+    if not freedom:
+        return math.inf
+    quantile = float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return quantile * math.sqrt(_variance_of_mean(means))
 
 
 def _student(means: Array, effects: list[Array], scale: Scale) -> float:
@@ -149,7 +169,7 @@ def _student(means: Array, effects: list[Array], scale: Scale) -> float:
     from scipy.special import stdtrit
 
     freedom, squares = len(means) - 1, float(((means - means.mean()) ** 2).sum())
-    if scale is Scale.RATIO and min(map(len, effects)) >= _FEW:
+    if scale is Scale.RATIO:
         inside = float(np.mean([_variance_of_mean(values) for values in effects]))
         squares += SESSION_WEIGHT * (SESSION_SCATTER**2 + inside)
         freedom += SESSION_WEIGHT
@@ -179,8 +199,8 @@ def _bootstrap(means: Array, effects: list[Array]) -> Array:
     if len(effects) == 1:
         count = len(effects[0])
         return trimmed_mean(effects[0][chance.integers(count, size=(RESAMPLES, count))])
-    drawn = chance.integers(len(means), size=(RESAMPLES, len(means)))
-    found: Array = means[drawn].mean(axis=-1)
+    drawn = means[chance.integers(len(means), size=(RESAMPLES, len(means)))]
+    found: Array = trimmed_mean(drawn) if _short(effects) else drawn.mean(axis=-1)
     return found
 
 

@@ -90,6 +90,15 @@ def test_rare_spikes_move_nothing() -> None:
     assert middle(spiked, Scale.RATIO) == pytest.approx(1.0)
 
 
+def test_of_sessions_of_one_round_a_spiked_one_moves_nothing() -> None:
+    base, spiked = samples(*(((1.0,),) * 6)), samples(*(((1.1,),) * 5), (5.0,))
+    change = change_from_samples(base, spiked, Scale.RATIO)
+    assert change.estimate == pytest.approx(1.1)
+    assert middle(spiked, Scale.RATIO) == pytest.approx(1.1)
+    # the bootstrap still draws it
+    assert change.high > 1.1
+
+
 @pytest.mark.parametrize(("count", "kept"), [(4, [0, 3]), (5, [1, 3]), (10, [2, 7])])
 def test_a_fifth_is_trimmed_at_either_end(count: int, kept: list[int]) -> None:
     values = np.arange(count, dtype=float) ** 2
