@@ -3,8 +3,8 @@
     cd scripts && python -m regression.simulation --comparisons 1000
 
 The noise of a comparison is drawn anew: what a shared machine of few cores does, from mild to bad.
-It says how the gate's rule works out for numbers of sessions and rounds; what a machine really does
-is measured by `perf.py experiment`.
+It says how the rule works out for numbers of sessions and rounds; what a real machine does to it is
+for the gate's own experiment, with planted faults.
 """
 
 from __future__ import annotations
