@@ -11,7 +11,6 @@ answers with how it ended.
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import json
 import os
@@ -68,7 +67,10 @@ def read_in_a_fork(
 def started(
     python: tuple[str, ...], packages: tuple[str, ...], env: tuple[tuple[str, str], ...]
 ) -> subprocess.Popen[bytes]:
-    """The process that is ready; it ends with this one."""
+    """The pipes of the process that is ready; it ends when this one does, as they then close.
+
+    It is no child of this one, for some tests count their children, or end them.
+    """
     server = subprocess.Popen(
         (*python, __file__, *packages),
         stdin=subprocess.PIPE,
@@ -76,12 +78,14 @@ def started(
         env=dict(env),
         start_new_session=True,  # Ctrl-C is the tests' to answer
     )
-    atexit.register(server.kill)
+    server.wait()  # for the launcher, which has left the server behind
     return server
 
 
 def serve(packages: Sequence[str]) -> None:
-    """Forks for every line of standard input; answers with the exit status of the fork."""
+    """Leaves its launcher; forks for every line of input and answers how that ended."""
+    if os.fork():
+        os._exit(0)
     sys.path.extend(path for path in packages if path not in sys.path)
     import safetensors.numpy
     import torch
