@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.metadata import Distribution, PackageNotFoundError
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
+from installed import closure, size
 from processor import processor_facts
 
 from sambert_trt.engines.errors import SambertError
@@ -32,8 +32,6 @@ _PACKAGES = (
     *("sambert-trt", "numpy", "onnxruntime", "onnxruntime-gpu", "nvidia-ml-py", "cuda-bindings"),
     *("tensorrt-rtx-cu13-libs", "tensorrt", "tensorrt-lean-cu13-libs"),
 )
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
-_EXTRA = re.compile(r"""extra\s*==\s*['"]([\w-]+)['"]""")
 
 
 def machine_facts(card: Card) -> dict[str, Any]:
@@ -146,7 +144,7 @@ def _revision() -> str:
 
 def measure_install(card: Card, result: Result) -> None:
     """The size of what `pip install 'sambert-trt[rtx]'` puts on the disk, dependencies included."""
-    sizes = {name: _size(found) for name, found in _closure("sambert-trt", {"rtx"}).items()}
+    sizes = {name: size(found) for name, found in closure(["sambert-trt[rtx]"]).items()}
     wanted = {"tensorrt-rtx-cu13-libs", "cuda-bindings", "numpy"}
     missing = sorted(wanted - set(sizes))
     if missing:
@@ -159,41 +157,3 @@ def measure_install(card: Card, result: Result) -> None:
         ("package", "MB"),
         [(name, size / 1e6) for name, size in rows],
     )
-
-
-def _closure(name: str, extras: set[str]) -> dict[str, Distribution]:
-    """A distribution and all it requires, as far as they are installed, by normalised name."""
-    found: dict[str, Distribution] = {}
-    waiting = [(name, extras)]
-    while waiting:
-        wanted, chosen = waiting.pop()
-        key = re.sub(r"[-_.]+", "-", wanted).lower()
-        if key in found and not chosen:
-            continue
-        try:
-            distribution = importlib.metadata.distribution(key)
-        except PackageNotFoundError:  # for another system, or another Python
-            continue
-        found[key] = distribution
-        waiting += _required(distribution, chosen)
-    return found
-
-
-def _required(distribution: Distribution, extras: set[str]) -> Iterator[tuple[str, set[str]]]:
-    for requirement in distribution.requires or []:
-        what, _, marker = requirement.partition(";")
-        condition = _EXTRA.search(marker)
-        if condition is None or condition[1] in extras:
-            name = _NAME.match(what.strip())
-            if name is not None:
-                chosen = re.search(r"\[([\w, -]+)\]", what)
-                yield name[0], set(re.split(r"[, ]+", chosen[1])) if chosen else set()
-
-
-def _size(distribution: Distribution) -> int:
-    """Bytes of its files, compiled ones included where they are listed."""
-    total = 0
-    for file in distribution.files or []:
-        with suppress(OSError):
-            total += Path(str(distribution.locate_file(file))).stat().st_size
-    return total

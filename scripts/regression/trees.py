@@ -31,7 +31,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Tree", "dependency_notes", "linked", "tree_of_revision", "working_tree"]
+__all__ = ["Tree", "dependency_notes", "linked", "project_file", "tree_of_revision", "working_tree"]
 
 _NAMED = 12
 """Of existing revisions, as many stand in an error; and digits of a commit in a folder's name."""
@@ -149,7 +149,7 @@ def _leads(link: Path, folder: Path) -> bool:
 def _packages(tree: Path) -> dict[str, Path]:
     """Folders by what they are called in `sambert_trt`, as the tree's own pyproject.toml says."""
     folders: Mapping[str, str] = (
-        _project_file(tree).get("tool", {}).get("setuptools", {}).get("package-dir", {})
+        project_file(tree).get("tool", {}).get("setuptools", {}).get("package-dir", {})
     )
     found = {
         name.partition(".")[2]: tree / folder
@@ -161,7 +161,12 @@ def _packages(tree: Path) -> dict[str, Path]:
     return found
 
 
-def _project_file(tree: Path) -> dict[str, Any]:
+def project_file(tree: Path) -> dict[str, Any]:
+    """A tree's pyproject.toml.
+
+    Raises:
+        InputError: it has none, or one that is no TOML.
+    """
     path = tree / "pyproject.toml"
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -171,7 +176,7 @@ def _project_file(tree: Path) -> dict[str, Any]:
 
 def _declared(tree: Path) -> dict[tuple[str, str], str]:
     """Version ranges by extra and distribution."""
-    project = _project_file(tree).get("project", {})
+    project = project_file(tree).get("project", {})
     groups = {"": project.get("dependencies", ()), **project.get("optional-dependencies", {})}
     found: dict[tuple[str, str], str] = {}
     for extra, requirements in groups.items():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sambert_trt.engines.manifest import StageRecord
     from sambert_trt.runtime.backend import Array, Backend, Session
 
-__all__ = ["rounds"]
+__all__ = ["recorded_traffic", "records_of_stages", "rounds"]
 
 _BUDGET = 0.015
 """Seconds for the calls of a round; one call is made in any case."""
@@ -47,9 +47,9 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
     """
     with ExitStack() as stack:
         backend = stack.enter_context(opened_backend(settings))
-        records = _records(settings, backend)
+        records = records_of_stages(settings, backend)
         clock, calls = clock_of_process(settings.backend), {}
-        for stage, traffic in _recorded(settings, backend, records).items():
+        for stage, traffic in recorded_traffic(settings, backend, records).items():
             session = backend.open(settings.voice, records[stage])
             stack.callback(session.close)
             calls[f"stage.{stage.value}.seconds"] = call = _call(session, traffic, clock)
@@ -60,7 +60,7 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
             yield {name: _median(calls[name], clock)}
 
 
-def _records(settings: Settings, backend: Backend) -> dict[Stage, StageRecord]:
+def records_of_stages(settings: Settings, backend: Backend) -> dict[Stage, StageRecord]:
     """The graphs that the voice would open."""
     from sambert_trt.engines.graphs import Precision, Stage
     from sambert_trt.engines.voice import manifest_from_directory
@@ -74,9 +74,10 @@ def _records(settings: Settings, backend: Backend) -> dict[Stage, StageRecord]:
     return {stage: manifest.record(stage, precision, backend.placement) for stage in Stage}
 
 
-def _recorded(
+def recorded_traffic(
     settings: Settings, backend: Backend, records: Mapping[Stage, StageRecord]
 ) -> dict[Stage, Traffic]:
+    """What each stage is asked while a sentence is streamed."""
     graphs = {stage: record.graph for stage, record in records.items()}
     recording = RecordingBackend(backend, graphs)
     with opened_voice(settings, recording) as voice:
