@@ -7,6 +7,7 @@ looked up in `Marks`. Standard library only.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sambert_trt.engines.errors import InputError
@@ -103,4 +104,4 @@ def is_mark(character: str) -> bool:
 
 def without_marks(text: str) -> str:
     """The text alone: what people wrote may hold no characters of the marks' plane."""
-    return "".join(character for character in text if not is_mark(character))
+    return re.sub(MARK, "", text)

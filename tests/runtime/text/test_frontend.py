@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -317,3 +318,18 @@ def test_english_in_chinese_syllables_is_longer_and_cut_more_often() -> None:
     frontend = MandarinFrontend(longest=20)
     counts = [len([*frontend.readings(text, english=way)]) for way in ("auto", "chinese")]
     assert counts[0] < counts[1]
+
+
+def test_a_line_without_end_takes_no_memory_beside_its_own() -> None:
+    text = "今天天气真好我们一起去公园玩吧" * 40_000
+    frontend = MandarinFrontend()
+    next(frontend.readings(text[:200]))
+    tracemalloc.start()
+    try:
+        readings = frontend.readings(text)
+        for _ in range(20):
+            next(readings)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(text) // 2
