@@ -1,0 +1,61 @@
+"""How much speech a voice gives in a second when several threads ask it at once.
+
+Only the wall tells that. The voice may work with as many threads as a user's own would by default.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..opening import opened_voice
+from ..suite import Settings
+from ..text import SHORT
+from ..timing import settled, without_collector
+
+if TYPE_CHECKING:
+    from sambert_trt.runtime import Voice
+
+__all__ = ["rounds"]
+
+_SPEAKERS = (1, 2, 4)
+_TIMES = 2
+"""How often each speaker says the sentence in a round."""
+
+
+def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
+    """`throughput.{speakers}.factor`, one number of speakers a round.
+
+    Raises:
+        SambertError: the voice or the backend cannot be used.
+    """
+    threads = max(settings.threads, min(os.cpu_count() or 1, max(_SPEAKERS)))
+    with opened_voice(replace(settings, threads=threads)) as voice:
+        _factor(voice, max(_SPEAKERS))
+        settled()
+        for speakers in itertools.cycle(_SPEAKERS):
+            with without_collector():
+                factor = _factor(voice, speakers)
+            yield {f"throughput.{speakers}.factor": factor}
+
+
+def _factor(voice: Voice, speakers: int) -> float:
+    """Seconds of speech for a second, from when all have begun until the last is done."""
+    together = threading.Barrier(speakers + 1)
+
+    def speak() -> float:
+        together.wait()
+        return sum(voice.say(SHORT).seconds for _ in range(_TIMES))
+
+    with ThreadPoolExecutor(speakers) as pool:
+        futures = [pool.submit(speak) for _ in range(speakers)]
+        together.wait()
+        started = time.perf_counter()
+        spoken = sum(future.result() for future in futures)
+        return spoken / (time.perf_counter() - started)

@@ -1,0 +1,110 @@
+"""The speech suite: its arithmetic on a voice whose clock is known, and its turns on a real one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from regression.suite import Settings
+from regression.suites import speech
+
+
+@dataclass
+class FakeVoice:
+    """Gives chunks of one second each after these waits; the clock moves with them."""
+
+    waits: tuple[float, ...]
+    now: float = 0.0
+    styles: list[Any] = field(default_factory=list)
+
+    def stream(self, text: str, style: object = None) -> Iterator[Any]:
+        self.styles.append(style)
+        for wait in self.waits:
+            self.now += wait
+            yield SimpleNamespace(samples=np.zeros(800), sample_rate=800)
+
+    def say(self, text: str) -> Any:  # noqa: ANN401
+        self.now += sum(self.waits)
+        return SimpleNamespace(seconds=float(len(self.waits)))
+
+    def sentences(self, text: str) -> Iterator[str]:
+        for character in text:
+            self.now += 0.5
+            yield character
+
+
+@pytest.fixture
+def voice(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
+    """A voice whose wall passes twice as fast as its work."""
+    found = FakeVoice((1.0, 3.0, 2.0))
+    monkeypatch.setattr(speech.time, "perf_counter", lambda: 2 * found.now)
+    return found
+
+
+def test_first_audio_is_told_apart_from_the_whole(voice: Any) -> None:  # noqa: ANN401
+    assert speech._first(voice, lambda: voice.now) == {
+        "speech.first.seconds": 1.0,
+        "speech.first.wall.seconds": 2.0,
+        "speech.short.factor": 2.0,
+    }
+
+
+def test_the_longest_gap_is_waited_for(voice: Any) -> None:  # noqa: ANN401
+    found = speech._streamed(voice, lambda: voice.now)
+    assert found == {"speech.gap.seconds": 6.0, "speech.medium.factor": 2.0}
+    assert speech._said(voice, lambda: voice.now) == {"speech.long.factor": 2.0}
+
+
+def test_characters_are_counted_by_the_second(voice: Any) -> None:  # noqa: ANN401
+    assert speech._read(voice, lambda: voice.now) == {"text.rate": 2.0}
+    assert len(speech._text()) == 3000
+
+
+def test_another_emotion_is_asked_after_the_usual(voice: Any) -> None:  # noqa: ANN401
+    assert speech._switched(voice, "emotion_sad") == {"speech.style.seconds": 0.0}
+    assert [style.emotion for style in voice.styles] == [None, "emotion_sad"]
+
+
+@pytest.mark.parametrize(
+    ("emotions", "other"),
+    [
+        (("emotion_calm", "_", "emotion_sad", "emotion_calm"), "emotion_sad"),
+        (("emotion_calm", "_", "~", "[MASK]"), None),
+        (("",), None),
+    ],
+)
+def test_a_voice_without_another_emotion_has_none(
+    emotions: tuple[str, ...], other: str | None
+) -> None:
+    manifest = SimpleNamespace(emotions=emotions, default_emotion="emotion_calm")
+    voice: Any = SimpleNamespace(manifest=manifest)
+    assert speech._other_emotion(voice) == other
+
+
+def test_each_round_is_one_task_in_turn(
+    tiny_voice: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "LONG", speech.SHORT)
+    settings = Settings(tmp_path, tiny_voice("plain"), tmp_path)
+    with closing(speech.rounds(settings)) as rounds:  # type: ignore[type-var]
+        found = list(itertools.islice(rounds, 10))
+    names = [set(values) for values in found[:5]]
+    assert names == [set(values) for values in found[5:]]
+    assert set().union(*names) == {
+        *("speech.first.seconds", "speech.first.wall.seconds", "speech.gap.seconds"),
+        *(f"speech.{length}.factor" for length in ("short", "medium", "long")),
+        *("speech.style.seconds", "text.rate"),
+    }
+    assert all(
+        value > 0
+        for values in found
+        for name, value in values.items()
+        if name != "speech.style.seconds"
+    )
