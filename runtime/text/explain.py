@@ -138,8 +138,7 @@ class _Explained:
         self._reading, self._phones, self._english = reading, phones, english
         self._symbols = list(reading.symbols)
         self._shown = 0
-        spans = [range(o.start, o.end) for o in reading.normalized.origins]
-        self._said = {i for span in spans for i in span}
+        self._said = reading.normalized.said
 
     def rows(self) -> list[Row]:
         text, rows, after = self._reading.normalized.text, list[Row](), 0

@@ -42,6 +42,12 @@ class Normalized:
     text: str
     origins: tuple[Origin, ...]
 
+    @property
+    def said(self) -> frozenset[int]:
+        """The places in the written text of which something is said; a blank says nothing."""
+        pairs = zip(self.text, self.origins, strict=True)
+        return frozenset(i for c, o in pairs if c != " " for i in range(o.start, o.end))
+
 
 class Kind(Enum):
     """What a word is."""

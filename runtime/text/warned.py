@@ -16,16 +16,19 @@ __all__ = ["collected_warnings", "left_out"]
 _ORDINARY = re.compile(r"[\s!-~，、；：。！？…—“”‘’（）《》〈〉「」『』【】·\u4e00-\u9fff]*")
 """What a sentence mostly is; of such characters none is left out without a warning elsewhere."""
 
+_KEY_CAP = re.compile("[0-9#*](?=\ufe0f?\u20e3)")
+"""A digit that is an emoji together with what follows."""
+
 
 def left_out(written: str, normalized: Normalized) -> tuple[str, str]:
     """The letters and digits, and the signs, that were written and of which nothing is said."""
     if _ORDINARY.fullmatch(written):
         return "", ""
-    said = {i for origin in normalized.origins for i in range(origin.start, origin.end)}
+    said = normalized.said.union(m.start() for m in _KEY_CAP.finditer(written))
     lost = dict.fromkeys(c for i, c in enumerate(written) if i not in said)
-    kinds = {character: unicodedata.category(character)[0] for character in lost}
+    kinds = {c: unicodedata.category(c)[0] for c in lost}
     letters = "".join(c for c in lost if kinds[c] in "LN")
-    return letters, "".join(c for c in lost if kinds[c] == "S")
+    return letters, "".join(c for c in lost if kinds[c] == "S" and not c.isascii())
 
 
 @contextmanager

@@ -78,6 +78,14 @@ def test_every_symbol_is_shown_once() -> None:
     assert shown == [symbol.units[0] for symbol in explained.symbols]
 
 
+def test_what_leaves_a_blank_is_shown_as_not_said() -> None:
+    words = tuple(Word(c, Kind.HANZI, ("hao3",), start=i) for i, c in ((0, "我"), (2, "好")))
+    normalized = Normalized("我 好", copied("我😀好"))
+    rows = rows_from_reading(Reading("我😀好", normalized, words, words))
+    assert [row.written for row in rows] == ["我", "😀", "好"]
+    assert rows[1] == Row("😀", rule="not said")
+
+
 def test_a_slice_is_shown_where_it_begins() -> None:
     normalized = Normalized("十二", (Origin(0, 2, "cardinal"), Origin(0, 2, "cardinal")))
     words = (Word("十二", Kind.HANZI, ("shi2", "er4")),)

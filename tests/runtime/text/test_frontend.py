@@ -201,6 +201,22 @@ def test_what_is_left_out_is_told_and_logged(
     assert [record.getMessage() for record in caplog.records] == list(second.warnings)
 
 
+@pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        ("我かな好", ("'かな' is left out: there is no reading for it",)),
+        ("我😀好", ("'😀' is not spoken",)),
+        ("我 好，你|我", ()),
+        ("1\ufe0f\u20e3开始", ()),
+    ],
+)
+def test_what_is_left_out_between_words_is_told_too(
+    units: Units, text: str, warnings: tuple[str, ...]
+) -> None:
+    (reading,) = MandarinFrontend(units).readings(text)
+    assert reading.warnings == warnings
+
+
 def test_another_threads_warnings_are_its_own(units: Units) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
