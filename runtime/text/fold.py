@@ -16,7 +16,7 @@ from .patterns import BRACKETED, Edit
 from .readings import HANZI
 from .signs import CIRCLED, SIGNS
 
-__all__ = ["fold_edits"]
+__all__ = ["fold_edits", "folded"]
 
 _KEPT = "，、；：。！？…—（）“”‘’《》【】" + "".join(sorted(SIGNS)) + "‱·•′″"
 _PLAIN_FORMS = {
@@ -96,6 +96,15 @@ def fold_edits(text: str) -> Iterator[Edit]:
             yield match.start(), match.end(), "零", "zero"
         else:
             yield match.start(), match.end(), "", "emoji" if match["keycap"] else "blank"
+
+
+def folded(text: str) -> str:
+    """A text in its plain forms."""
+    pieces, done = list[str](), 0
+    for start, end, said, _ in fold_edits(text):
+        pieces += (text[done:start], said)
+        done = end
+    return "".join([*pieces, text[done:]])
 
 
 @lru_cache(maxsize=8192)

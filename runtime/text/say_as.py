@@ -1,7 +1,7 @@
 """Text whose kind is given: what SSML's `say-as` asks for.
 
 What is returned is read aloud as it stands; where a text does not look like its kind, it is
-returned as it was, for the rules to read. Standard library only.
+returned in its plain forms, for the rules to read. Standard library only.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sambert_trt.engines.errors import InputError
 from .amounts import read_money, read_quantity, read_unit
 from .codes import NET_SIGNS, read_address, read_phone
 from .dates import read_clock, read_date
+from .fold import folded
 from .numerals import read_digits, read_number, read_telephone
 from .patterns import NUM, counted
 from .signs import SIGN_NAMES
@@ -42,7 +43,7 @@ def read_as(kind: str, text: str) -> str:
         raise InputError(
             f"nothing can be said as {kind!r}; the kinds are {', '.join(sorted(KINDS))}"
         )
-    return reading(text)
+    return reading(folded(text))
 
 
 def _cardinal(text: str) -> str:

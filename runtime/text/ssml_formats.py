@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 from .dates import read_clock, read_date
+from .fold import folded
 
 __all__ = ["FORMATS", "read_formatted"]
 
@@ -29,11 +30,12 @@ def read_formatted(kind: str, form: str, text: str) -> str | None:
 
     `form` is one of the kind's `FORMATS`; None where the text is not of it.
     """
-    return _date(form, text) if kind == "date" else _time(form, text.strip())
+    plain = folded(text).strip()
+    return _date(form, plain) if kind == "date" else _time(form, plain)
 
 
 def _date(form: str, text: str) -> str | None:
-    compact = re.fullmatch("".join(f"([0-9]{{{_WIDTHS[part]}}})" for part in form), text.strip())
+    compact = re.fullmatch("".join(f"([0-9]{{{_WIDTHS[part]}}})" for part in form), text)
     parts = compact.groups() if compact else re.findall(r"[0-9]+", text)
     if len(parts) != len(form):
         return None

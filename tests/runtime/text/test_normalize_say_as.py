@@ -38,6 +38,11 @@ from sambert_trt.runtime.text.normalize import normalize_text, read_as
         ("url", "http://a.cn/1", "a点cn斜杠一"),
         ("address", "中山路128号8栋1203室", "中山路一百二十八号八栋一二零三室"),
         ("name", "张3", "张三"),
+        ("cardinal", "１００", "一百"),
+        ("cardinal", "٤٠٥", "四百零五"),
+        ("time", "８：０５", "八点零五分"),
+        ("telephone", "１３８１２３４５６７８", "幺三八，幺二三四，五六七八"),
+        ("fraction", "½", "二分之一"),
         (" Digits ", "7", "七"),
     ],
 )

@@ -261,6 +261,8 @@ def test_say_as_reads_what_it_holds() -> None:
         ("time", "hms12", "2:00", "两点"),
         ("time", "hms24", "20:05:09", "二十点零五分零九秒"),
         ("time", "hms24", "0805", "八点零五分"),
+        ("time", "hms24", "０８：０５", "八点零五分"),
+        ("date", "dmy", "０５/０６/２０２４", "二零二四年六月五日"),
     ],
 )
 def test_a_format_says_in_which_order_parts_stand(
