@@ -14,7 +14,14 @@ from .patterns import NUM, SEP, Rule, Start, after, before, cardinal, digits, fo
 from .readings import HANZI
 from .units import MEASURE, UNITS, alternatives, words
 
-__all__ = ["DATE_RULES", "SCORE_RULES", "TIME_RULES", "read_clock", "read_date"]
+__all__ = [
+    "DATE_RULES",
+    "SCORE_RULES",
+    "TIME_RULES",
+    "half_and_hour",
+    "read_clock",
+    "read_date",
+]
 
 _MONTH, _DAY = r"(1[0-2]|0?[1-9])", r"(3[01]|[12]\d|0?[1-9])"
 _MONTHS = words(
@@ -137,11 +144,11 @@ def _clock(m: re.Match[str]) -> str | None:
         return None
     if _LASTED.search(before(m, 6)) or _RUN.match(m.string, m.end()):
         return _lasted(m[1], m[2], m[3] or "")
-    half, hour = _half_and_hour(m[1], m[4] or "")
+    half, hour = half_and_hour(m[1], m[4] or "")
     return half + read_clock(hour, m[2], m[3] or "")
 
 
-def _half_and_hour(hour: str, letter: str) -> tuple[str, str]:
+def half_and_hour(hour: str, letter: str) -> tuple[str, str]:
     """The half of the day of `a` or `p`, and the hour in it: 12 am is the day's hour 0."""
     if int(hour) == 12 and letter:
         return ("凌晨", "0") if letter in "aA" else ("中午", hour)
@@ -157,7 +164,7 @@ def _lasted(first: str, second: str, third: str) -> str:
 def _half_day(m: re.Match[str]) -> str | None:
     if not 1 <= int(m[1]) <= 12:
         return None
-    half, hour = _half_and_hour(m[1], m[2])
+    half, hour = half_and_hour(m[1], m[2])
     return f"{half}{_hour(hour)}点"
 
 

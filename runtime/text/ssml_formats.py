@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .dates import read_clock, read_date
+from .dates import half_and_hour, read_clock, read_date
 from .fold import folded
 
 __all__ = ["FORMATS", "read_formatted"]
@@ -18,7 +18,6 @@ FORMATS: Mapping[str, tuple[str, ...]] = {"date": _DATES, "time": ("hms12", "hms
 """The known formats of each kind of text."""
 
 _WIDTHS = {"y": 4, "m": 2, "d": 2}
-_HALVES = {"a": "上午", "p": "下午", "": ""}
 _CLOCK = re.compile(
     r"(\d{1,2})(?:[:：.时点]?([0-5]\d)(?:[:：.分]?([0-5]\d))?)?[分秒时点]? ?(?:([ap])\.?m\.?)?",
     re.IGNORECASE,
@@ -54,9 +53,9 @@ def _time(form: str, text: str) -> str | None:
     match = _CLOCK.fullmatch(text)
     if match is None:
         return None
-    hour, half = int(match[1]), (match[4] or "").lower()
+    hour, letter = match[1], match[4] or ""
     least, most = (1, 12) if form == "hms12" else (0, 24)
-    if not least <= hour <= most or (half and form == "hms24"):
+    if not least <= int(hour) <= most or (letter and form == "hms24"):
         return None
-    spoken = "中午" if half == "p" and hour == 12 else _HALVES[half]
-    return spoken + read_clock(match[1], match[2] or "00", match[3] or "")
+    half, hour = half_and_hour(hour, letter)
+    return half + read_clock(hour, match[2] or "00", match[3] or "")
