@@ -23,7 +23,7 @@ from .prosody import symbols_from_words
 from .reading import Normalized, Origin, Reading
 from .sentence import Sentence, Symbol
 from .split import LONGEST_SENTENCE
-from .ssml_values import PitchScale
+from .ssml_values import PitchScale, seconds_together
 from .symbols import BYTE_FIELDS, fields_from_units
 from .warned import collected_warnings, left_out
 
@@ -80,7 +80,7 @@ class MandarinFrontend:
         """Yields sentences as the text arrives; nothing where nothing can be said.
 
         A sentence has about 200 symbols at most. Text without words (punctuation, emoji) is
-        passed over.
+        passed over, its pauses are not.
 
         Args:
             text: the text, or pieces of it such as the lines of a file.
@@ -102,11 +102,14 @@ class MandarinFrontend:
         return self._readings(text, options_from_keywords(**reading))
 
     def _sentences(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Sentence]:
+        lead: float | None = None
         for part in self._parts(text, options):
             reading = self._reading(part, options)
             _warn_of_letters(part)
+            lead = seconds_together(lead, part.lead)
             if reading.symbols:
-                yield Sentence(reading.written, reading.symbols, part.pause, part.lead)
+                yield Sentence(reading.written, reading.symbols, part.pause, lead or 0.0)
+            lead = None if reading.symbols else seconds_together(lead, part.pause)
 
     def _readings(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Reading]:
         parts = self._parts(text, options)

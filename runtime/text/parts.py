@@ -16,7 +16,7 @@ from .options import ReadingOptions
 from .reading import Normalized, Origin
 from .split import sentences_from_text
 from .ssml import is_ssml, marked_pieces
-from .ssml_values import PitchScale
+from .ssml_values import PitchScale, seconds_together
 
 __all__ = ["Part", "marked_from_text", "parts_from_text"]
 
@@ -77,18 +77,22 @@ def marked_from_text(
 
 
 def parts_from_text(text: Iterable[str], marks: Marks, longest: int, cut: Cut) -> Iterator[Part]:
-    """The parts of a text with marks, each with the manner it is spoken in, as the text arrives."""
-    manner, lead = Manner(), 0.0
+    """The parts of a text with marks, each with the manner it is spoken in, as the text arrives.
+
+    Raises:
+        InputError: silences in one place last more than a minute.
+    """
+    manner, lead = Manner(), None
     for sentence in sentences_from_text(text, longest, marks):
         body, tail = _parted(sentence)
         body, asked = _led(body, marks)
-        lead += asked
+        lead = seconds_together(lead, asked)
         if not body:
-            lead += _pause(tail, marks) or 0.0
+            lead = seconds_together(lead, _pause(tail, marks))
         for part in _breaths(body, cut):
             pause = _pause(tail, marks) if part.stop == len(body) else None
-            yield _part(body, part, manner, marks, pause, lead)
-            manner, lead = _manner_after(part.normalized.text, manner, marks), 0.0
+            yield _part(body, part, manner, marks, pause, lead or 0.0)
+            manner, lead = _manner_after(part.normalized.text, manner, marks), None
         manner = _manner_after(tail, manner, marks)
 
 
@@ -109,13 +113,13 @@ def _parted(sentence: str) -> tuple[str, str]:
     return (sentence[: found.start()], found[0]) if found else (sentence, "")
 
 
-def _led(body: str, marks: Marks) -> tuple[str, float]:
+def _led(body: str, marks: Marks) -> tuple[str, float | None]:
     """A sentence without the silences at its beginning, and their seconds."""
     found = _MARKS_AT_BEGIN.match(body)
     if found is None:
-        return body, 0.0
+        return body, None
     manners = (c for c in _MARK.findall(found[0]) if isinstance(marks[c], Manner))
-    return "".join(manners) + body[found.end() :], _pause(found[0], marks) or 0.0
+    return "".join(manners) + body[found.end() :], _pause(found[0], marks)
 
 
 def _breaths(body: str, cut: Cut) -> Iterator[_Breath]:

@@ -1,16 +1,11 @@
-"""A text with marks as it grows: silences in one place are one, and so are blanks.
-
-Standard library only.
-"""
+"""A text with marks as it grows: silences in one place are one, and so are blanks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sambert_trt.engines.errors import InputError
-
 from .marks import Boundary, Manner, Marks, Pause
-from .ranges import PAUSE
+from .ssml_values import seconds_together
 
 __all__ = ["MarkedText"]
 
@@ -49,9 +44,9 @@ class MarkedText:
         before = self._silence
         if isinstance(before, Pause):
             level = max(before.level, pause.level)
-            self._silence = Pause(level, _sum(before.seconds, pause.seconds))
+            self._silence = Pause(level, seconds_together(before.seconds, pause.seconds))
         elif isinstance(before, Boundary):
-            self._silence = Boundary(_sum(before.seconds, pause.seconds))
+            self._silence = Boundary(seconds_together(before.seconds, pause.seconds))
         else:
             self._silence = pause
 
@@ -74,14 +69,3 @@ class MarkedText:
         pieces, self._pieces = self._pieces, []
         if pieces:
             yield "".join(pieces)
-
-
-def _sum(first: float | None, second: float | None) -> float | None:
-    known = [seconds for seconds in (first, second) if seconds is not None]
-    if not known:
-        return None
-    if sum(known) > PAUSE[1]:
-        raise InputError(
-            f"pauses of {sum(known):g} seconds in one place: need {PAUSE[1]:g} at most"
-        )
-    return sum(known)

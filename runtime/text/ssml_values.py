@@ -11,7 +11,7 @@ from sambert_trt.engines.manifest import F0Rule
 
 from .marks import Pause
 from .phones import clean_pinyin, phones_from_syllable
-from .ranges import INTENSITY
+from .ranges import INTENSITY, PAUSE
 from .readings import is_hanzi, numbered_pinyin
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "pitch_scale_from_rule",
     "rate_from_text",
     "seconds_from_text",
+    "seconds_together",
     "volume_from_text",
 ]
 
@@ -154,6 +155,21 @@ def seconds_from_text(name: str, text: str) -> float:
     if seconds > LONGEST_BREAK:
         raise InputError(f"{name} {_short(text)}: needs 0s to {LONGEST_BREAK:g}s")
     return seconds
+
+
+def seconds_together(first: float | None, second: float | None) -> float | None:
+    """How long two silences in one place last; None leaves a silence to the voice.
+
+    Raises:
+        InputError: more than a minute.
+    """
+    if first is None or second is None:
+        return second if first is None else first
+    if first + second > PAUSE[1]:
+        raise InputError(
+            f"pauses of {first + second:g} seconds in one place: need {PAUSE[1]:g} at most"
+        )
+    return first + second
 
 
 def intensity_from_text(text: str) -> float:

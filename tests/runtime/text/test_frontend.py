@@ -264,6 +264,31 @@ def test_silence_before_the_first_word(units: Units, text: str) -> None:
     assert sentence.symbols == next(MandarinFrontend(units).sentences("你好。")).symbols
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("[break 2s]😀\n你好。", (0.0, 2.0)),
+        ("好。\n😀[break 3s]\n你好。", (0.0, 3.0)),
+        ("好。\n。[break 3s]\n[break 4s]你好。", (0.0, 7.0)),
+        ('<speak>好。<break time="2s"/>😀。<break time="3s"/>你好</speak>', (2.0, 3.0)),
+    ],
+)
+def test_pauses_beside_what_is_not_said_are_kept(
+    units: Units, text: str, seconds: tuple[float, float]
+) -> None:
+    *before, last = MandarinFrontend(units).sentences(text)
+    assert sum(sentence.pause or 0.0 for sentence in before) == seconds[0]
+    assert last.lead == seconds[1]
+
+
+def test_pauses_in_one_place_last_a_minute_at_most(units: Units) -> None:
+    frontend = MandarinFrontend(units)
+    (sentence,) = frontend.sentences("[break 10s]\n" * 6 + "你好")
+    assert sentence.lead == 60.0
+    with pytest.raises(InputError, match="pauses of 70 seconds in one place: need 60 at most"):
+        list(frontend.sentences("[break 10s]\n" * 7 + "你好"))
+
+
 def test_a_byte_voice_follows_the_manner(byte_units: Units) -> None:
     (sentence,) = MandarinFrontend(byte_units).sentences("[emotion happy]好[/emotion]a")
     assert sentence.text == "好a"
