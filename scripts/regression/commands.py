@@ -23,6 +23,7 @@ from .baseline import (
 )
 from .catalogue import Catalogue, catalogue_from_file
 from .compare import BASE, CANDIDATE, Plan, judged_against, run
+from .experiment import FAULTS, Fault, fault_from_text, reached, results, run_trials
 from .explain import explained, listed_metrics, meant
 from .gate import ExitStatus, exit_status
 from .history import history_html, history_lines
@@ -172,6 +173,33 @@ def judge_card(options: argparse.Namespace) -> ExitStatus:
     return status
 
 
+def experiment(options: argparse.Namespace) -> ExitStatus:
+    """`perf.py experiment`: this tree against itself, with and without planted faults."""
+    check_writable(options.file)
+    faults = [fault_from_text(name) for name in options.fault] or list(FAULTS)
+    how, catalogue, tree = _speaking(options), catalogue_from_file(), working_tree(ROOT)
+    how.check()
+
+    def compared(fault: Fault, number: int) -> Report:
+        with _workspace() as work:
+            sides = {
+                name: settings_of_tree(tree, how, BUILD / "voices", work / name)
+                for name in (BASE, CANDIDATE)
+            }
+            sides[CANDIDATE] = replace(sides[CANDIDATE], plant=fault.plant)
+            suites = suites_from_names(fault.suites)
+            trees = dict.fromkeys(sides, tree)
+            report = run(Plan(options.command, suites, sides, trees, number), catalogue, show)
+        if not report.complete:
+            raise KeyboardInterrupt
+        return report
+
+    found = run_trials(options.file, faults, options.trials, compared, show)
+    for line in results(found, faults):
+        print(line)
+    return ExitStatus.GREEN if reached(found, faults) else ExitStatus.REGRESSION
+
+
 def _judged_card(base: Baseline, found: Baseline, catalogue: Catalogue) -> ExitStatus:
     comparison = compared_baseline(base, found, catalogue)
     status = exit_status(comparison.verdicts, ())
@@ -193,6 +221,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     _add_history(_command(commands, "history", show_history, "how metrics went on"))
     _add_explain(_command(commands, "explain", explain, "what a metric is"))
     _add_card(_command(commands, "card", judge_card, "an acceptance report against its baseline"))
+    _add_experiment(_command(commands, "experiment", experiment, "how often the gate is right"))
     return found
 
 
@@ -218,15 +247,22 @@ def _add_run(command: argparse.ArgumentParser) -> None:
     add_outputs(command)
 
 
+def _add_experiment(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="keeps the trials, is continued")
+    command.add_argument(
+        "--trials", type=_positive, default=100, metavar="N", help="of each fault (100)"
+    )
+    faults = ", ".join(fault.name for fault in FAULTS)
+    command.add_argument(
+        "--fault", action="append", default=[], metavar="FAULT", help=f"only this of {faults}"
+    )
+    _add_speaking(command.add_argument_group("what is measured"))
+    command.set_defaults(full=False, against=[])
+
+
 def _add_measuring(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("what is measured")
-    group.add_argument("--voice", type=Path, metavar="DIR", help="an exported voice (the demo's)")
-    group.add_argument("--source", type=Path, metavar="DIR", help="the checkpoints of that voice")
-    group.add_argument("--backend", choices=BACKENDS, default="cpu", help="cpu, without it")
-    group.add_argument("--precision", metavar="P", help="fp32, fp16, int8 (the backend's choice)")
-    group.add_argument(
-        "--threads", type=_positive, default=1, metavar="N", help="of the backend (1)"
-    )
+    _add_speaking(group)
     names = ", ".join(suite.name for suite in SUITES)
     group.add_argument(
         "--suite",
@@ -243,6 +279,16 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--against", action="append", default=[], metavar="PROGRAM", help="measure this system, too"
+    )
+
+
+def _add_speaking(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--voice", type=Path, metavar="DIR", help="an exported voice (the demo's)")
+    group.add_argument("--source", type=Path, metavar="DIR", help="the checkpoints of that voice")
+    group.add_argument("--backend", choices=BACKENDS, default="cpu", help="cpu, without it")
+    group.add_argument("--precision", metavar="P", help="fp32, fp16, int8 (the backend's choice)")
+    group.add_argument(
+        "--threads", type=_positive, default=1, metavar="N", help="of the backend (1)"
     )
 
 
