@@ -84,8 +84,10 @@ def lines_from_reading(reading: Reading) -> Iterator[str]:
     """A sentence in short: as written, as said, its pinyin, and its symbols where there are any."""
     record = record_from_reading(reading)
     yield printable(reading.written)
-    yield f"  said     {record['normalized']}"
-    yield f"  pinyin   {' '.join(record['pinyin'])}"
+    if record["normalized"]:
+        yield f"  said     {record['normalized']}"
+    if record["pinyin"]:
+        yield f"  pinyin   {' '.join(record['pinyin'])}"
     if record["spoken"] != record["pinyin"]:
         yield f"  spoken   {' '.join(record['spoken'])}"
     if reading.symbols:
@@ -105,7 +107,7 @@ def table_from_reading(
     rows = [heads, *(astuple(row) for row in rows_from_reading(reading, phones, english))]
     used = [i for i in range(len(heads)) if any(row[i] for row in rows[1:])]
     widths = {i: max(display_width(row[i]) for row in rows) for i in used}
-    for row in rows:
+    for row in rows if used else ():
         yield "  ".join(_padded(row[i], widths[i]) for i in used).rstrip()
     for warning in reading.warnings:
         yield f"! {warning}"

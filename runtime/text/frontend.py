@@ -25,7 +25,7 @@ from .sentence import Sentence, Symbol
 from .split import LONGEST_SENTENCE
 from .ssml_values import PitchScale, seconds_together
 from .symbols import BYTE_FIELDS, fields_from_units
-from .warned import collected_warnings, left_out
+from .warned import collected_warnings, left_out, warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -42,6 +42,8 @@ _SPOKEN = {
     "wuushanghai": "Shanghainese",
     "british": "British English",
 }
+_NOTHING = Reading("", Normalized("", ()), (), ())
+"""What is read at a text's end, which may bring a warning."""
 _MOST_BYTES = 4
 """Bytes of a character in UTF-8 at most."""
 
@@ -114,15 +116,15 @@ class MandarinFrontend:
     def _readings(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Reading]:
         parts = self._parts(text, options)
         while True:
-            with collected_warnings(logging.getLogger(__package__)) as warnings:
+            with collected_warnings() as warnings:
                 part = next(parts, None)
-                if part is None:
-                    return
-                reading = self._reading(part, options)
-                signs = _warn_of_letters(part)
+                reading = _NOTHING if part is None else self._reading(part, options)
+                signs = "" if part is None else _warn_of_letters(part)
             found = (*dict.fromkeys(warnings), *([f"{signs!r} is not spoken"] if signs else []))
             if reading.words or reading.symbols or found:
                 yield replace(reading, warnings=found)
+            if part is None:
+                return
 
     def _parts(self, text: str | Iterable[str], options: ReadingOptions) -> Iterator[Part]:
         marked, marks = marked_from_text(text, options, self._pitch)
@@ -178,7 +180,7 @@ def _warn_of_letters(part: Part) -> str:
     """Warns of letters and digits that nobody reads; returns the signs that are not spoken."""
     letters, signs = left_out(part.written, part.normalized)
     if letters:
-        logger.warning("%r is left out: there is no reading for it", letters)
+        warn(logger, "%r is left out: there is no reading for it", letters)
     return signs
 
 

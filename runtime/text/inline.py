@@ -13,6 +13,7 @@ from sambert_trt.engines.errors import InputError
 
 from .marks import Manner, Marks, Pause, without_marks
 from .ssml_values import intensity_from_text, seconds_from_text
+from .warned import warn
 
 __all__ = ["inline_pieces"]
 
@@ -84,7 +85,7 @@ class _Forms:
     def _complain(self, what: str) -> None:
         if self._strict:
             raise InputError(what)
-        logger.warning("%s", what)
+        warn(logger, "%s", what)
 
 
 def _ready(text: str) -> int:

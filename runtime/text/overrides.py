@@ -16,6 +16,7 @@ from sambert_trt.engines.errors import InputError
 
 from .phones import clean_pinyin, phones_from_syllable
 from .readings import HANZI, marked_pinyin, numbered_pinyin
+from .warned import warn
 
 __all__ = ["MARKED", "Overridden", "mark_overrides", "numbered_syllable", "split_overrides"]
 
@@ -101,7 +102,7 @@ def _spread(match: re.Match[str]) -> str:
 def _marked(match: re.Match[str]) -> str:
     numbered = numbered_syllable(match[1])
     if numbered is None:
-        logger.warning("%s is no pinyin syllable; its letters are read instead", match[0])
+        warn(logger, "%s is no pinyin syllable; its letters are read instead", match[0])
         return f" {match[1]} "
     dot = "·" if numbered.endswith("5") else ""
     return f"[{dot}{marked_pinyin(numbered)}]"

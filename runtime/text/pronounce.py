@@ -24,6 +24,7 @@ from .readings import is_hanzi, readings
 from .sandhi import apply_sandhi
 from .segment import cut_words
 from .user_lexicon import Entry, UserLexicon
+from .warned import warn
 
 __all__ = [
     "PAUSES",
@@ -114,7 +115,7 @@ def _words(text: _Text, cuts: Sequence[int]) -> Iterator[Word]:
 def _kind(character: str) -> Kind | None:
     kind = _known_kind(character)
     if kind is Kind.HANZI and character not in readings().characters:
-        logger.warning("no reading is known for %s; it is left out", character)
+        warn(logger, "no reading is known for %s; it is left out", character)
         return None
     return kind
 

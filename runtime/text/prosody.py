@@ -14,6 +14,7 @@ from .phones import Syllable, phones_from_syllable
 from .phrasing import Spoken, phrase_ends
 from .reading import Kind, Word
 from .sentence import Symbol
+from .warned import warn
 
 __all__ = ["phone_count", "symbols_from_words"]
 
@@ -101,11 +102,14 @@ class _Latin:
     def report(self) -> None:
         """One warning of a kind, however many words."""
         if self._guessed:
-            logger.warning(
-                "no dictionary has %s; read by rule, a lexicon may say how", _quoted(self._guessed)
+            warn(
+                logger,
+                "no dictionary has %s; read by rule, a lexicon may say how",
+                _quoted(self._guessed),
             )
         if self._chinese:
-            logger.warning(
+            warn(
+                logger,
                 "the voice has no English phones; %s is said with Chinese syllables",
                 _quoted(self._chinese),
             )
@@ -141,7 +145,7 @@ def _set_break(pieces: list[_Piece], said: Pause | str) -> None:
         if pieces:
             pieces[-1] = replace(pieces[-1], level=said.level, seconds=said.seconds, mark="")
         elif said.seconds:
-            logger.warning("a pause of %g s before the first word is left out", said.seconds)
+            warn(logger, "a pause of %g s before the first word is left out", said.seconds)
     elif pieces and (not pieces[-1].level or pieces[-1].mark):
         listed = said == "、" and pieces[-1].mark in ("", "、")
         pieces[-1] = replace(pieces[-1], level=_PAUSE, mark="、" if listed else said)

@@ -19,6 +19,7 @@ from .marks import Manner, Marks, without_marks
 from .ssml_tags import ATTRIBUTES, NESTED, READ_WHOLE, REQUIRED, manner_inside, unknown_format
 from .ssml_text import MarkedText
 from .ssml_values import PitchScale, pause_from_attributes
+from .warned import warn
 
 __all__ = ["PARAGRAPH", "is_ssml", "marked_pieces"]
 
@@ -232,9 +233,9 @@ class _Reader:
             raise InputError(f"{what} is not known; remove it, or read without strict")
         if what not in self._told and len(self._told) < _MOST_WARNINGS:
             self._told.add(what)
-            logger.warning("SSML, line %d: %s is not known; %s", self._line(), what, consequence)
+            warn(logger, "SSML, line %d: %s is not known; %s", self._line(), what, consequence)
             if len(self._told) == _MOST_WARNINGS:
-                logger.warning("SSML: what else is not known goes unnamed from here on")
+                warn(logger, "SSML: what else is not known goes unnamed from here on")
 
     def _holder(self) -> str:
         return next(element.tag for element in reversed(self._open) if element.tag in READ_WHOLE)

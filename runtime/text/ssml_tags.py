@@ -23,6 +23,7 @@ from .ssml_values import (
     rate_from_text,
     volume_from_text,
 )
+from .warned import warn
 
 __all__ = ["ATTRIBUTES", "NESTED", "READ_WHOLE", "REQUIRED", "manner_inside", "unknown_format"]
 
@@ -126,7 +127,7 @@ def _say_as(text: str, attributes: Mapping[str, str]) -> str:
         said = read_formatted(kind, form, text)
         if said is not None:
             return said
-        logger.warning("%r is no %s of the format %s; it is read as any", text[:40], kind, form)
+        warn(logger, "%r is no %s of the format %s; it is read as any", text[:40], kind, form)
     return read_as(kind, text)
 
 

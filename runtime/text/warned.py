@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from .reading import Normalized
 
-__all__ = ["collected_warnings", "left_out"]
+__all__ = ["collected_warnings", "left_out", "warn"]
+
+_KEPT: ContextVar[list[str] | None] = ContextVar("kept", default=None)
 
 _ORDINARY = re.compile(r"[\s!-~，、；：。！？…—“”‘’（）《》〈〉「」『』【】·\u4e00-\u9fff]*")
 """What a sentence mostly is; of such characters none is left out without a warning elsewhere."""
@@ -31,25 +33,20 @@ def left_out(written: str, normalized: Normalized) -> tuple[str, str]:
     return letters, "".join(c for c in lost if kinds[c] == "S" and not c.isascii())
 
 
+def warn(logger: logging.Logger, message: str, *values: object) -> None:
+    """Logs a warning and keeps it for the reading that is under way, whatever is logged."""
+    logger.warning(message, *values)
+    kept = _KEPT.get()
+    if kept is not None:
+        kept.append(message % values)
+
+
 @contextmanager
-def collected_warnings(logger: logging.Logger) -> Iterator[list[str]]:
-    """The warnings that this thread logs meanwhile to a logger or to those below it."""
-    collector = _Collector()
-    logger.addHandler(collector)
+def collected_warnings() -> Iterator[list[str]]:
+    """The warnings of this thread meanwhile, in order."""
+    messages: list[str] = []
+    token = _KEPT.set(messages)
     try:
-        yield collector.messages
+        yield messages
     finally:
-        logger.removeHandler(collector)
-
-
-class _Collector(logging.Handler):
-    """Keeps the messages of its own thread."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.messages.append(record.getMessage())
+        _KEPT.reset(token)

@@ -86,6 +86,12 @@ def test_what_leaves_a_blank_is_shown_as_not_said() -> None:
     assert rows[1] == Row("😀", rule="not said")
 
 
+def test_a_warning_without_words_stands_alone() -> None:
+    silent = Reading("", Normalized("", ()), (), (), warnings=("w",))
+    assert list(table_from_reading(silent)) == ["! w"]
+    assert list(lines_from_reading(silent)) == ["", "  warning  w"]
+
+
 def test_a_slice_is_shown_where_it_begins() -> None:
     normalized = Normalized("十二", (Origin(0, 2, "cardinal"), Origin(0, 2, "cardinal")))
     words = (Word("十二", Kind.HANZI, ("shi2", "er4")),)

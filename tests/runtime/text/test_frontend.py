@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import tracemalloc
@@ -215,6 +216,23 @@ def test_what_is_left_out_between_words_is_told_too(
 ) -> None:
     (reading,) = MandarinFrontend(units).readings(text)
     assert reading.warnings == warnings
+
+
+def test_warnings_do_not_depend_on_what_is_logged(units: Units) -> None:
+    logging.disable()
+    try:
+        (reading,) = MandarinFrontend(units).readings("我かな好")
+    finally:
+        logging.disable(logging.NOTSET)
+    assert reading.warnings == ("'かな' is left out: there is no reading for it",)
+
+
+def test_a_warning_at_a_texts_end_comes_last(units: Units) -> None:
+    said, end = MandarinFrontend(units).readings(["[emotion happy]你好。\n", "  "])
+    assert said.words
+    assert not said.warnings
+    assert not end.words
+    assert "never closed" in end.warnings[0]
 
 
 def test_another_threads_warnings_are_its_own(units: Units) -> None:
