@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain
+from itertools import accumulate
+
+from sambert_trt.engines.errors import InputError
 
 from .inline import inline_pieces
 from .marks import MARK, Boundary, Manner, Marks, Pause, is_mark
 from .options import ReadingOptions
 from .reading import Normalized, Origin
 from .split import sentences_from_text
-from .ssml import is_ssml, marked_pieces
+from .ssml import begins_as_ssml, marked_pieces
 from .ssml_values import PitchScale, seconds_together
 
 __all__ = ["Part", "marked_from_text", "parts_from_text"]
@@ -23,9 +25,8 @@ __all__ = ["Part", "marked_from_text", "parts_from_text"]
 _MARK = re.compile(MARK)
 _MARKS_AT_BEGIN = re.compile(rf"(?:\s|{MARK})+")
 _MARKS_AT_END = re.compile(rf"(?:\s|{MARK})+$")
-_BLANK = "\ufeff \t\r\n"
-_PROLOGUE = 4000
-"""Characters before `<speak` at most: a declaration and comments."""
+_BLOCK = 1 << 14
+"""Characters that are looked through for tags at once: their marks have to differ."""
 
 Cut = Callable[[str], Iterable[Normalized]]
 """A sentence to what is said of it in one breath each, in order."""
@@ -66,11 +67,14 @@ def marked_from_text(
     """A text with marks instead of its tags and short forms, and what they mean.
 
     `pitch` is as for `ssml.marked_pieces`.
+
+    Raises:
+        InputError: a piece of it is no str.
     """
-    marks, pieces = Marks(), iter([text] if isinstance(text, str) else text)
+    marks, pieces = Marks(), _blocks(text)
     ssml = options.ssml
     if ssml is None:
-        ssml, pieces = _begun(pieces)
+        ssml, pieces = begins_as_ssml(pieces)
     if ssml:
         return marked_pieces(pieces, marks, strict=options.strict, pitch=pitch), marks
     return inline_pieces(pieces, marks, strict=options.strict), marks
@@ -96,15 +100,11 @@ def parts_from_text(text: Iterable[str], marks: Marks, longest: int, cut: Cut) -
         manner = _manner_after(tail, manner, marks)
 
 
-def _begun(pieces: Iterator[str]) -> tuple[bool, Iterator[str]]:
-    """Whether a text that comes in pieces is SSML, and the pieces, none of them lost."""
-    seen = ""
-    for piece in pieces:
-        seen += piece
-        begin = seen.lstrip(_BLANK)
-        if begin and (begin[0] != "<" or len(seen) > _PROLOGUE or is_ssml(seen)):
-            break
-    return is_ssml(seen), chain([seen], pieces)
+def _blocks(text: str | Iterable[str]) -> Iterator[str]:
+    for piece in [text] if isinstance(text, str) else text:
+        if not isinstance(piece, str):
+            raise InputError(f"a piece of the text is {type(piece).__name__}: give str")
+        yield from (piece[i : i + _BLOCK] for i in range(0, len(piece), _BLOCK))
 
 
 def _parted(sentence: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import ParamSpec
 from xml.parsers import expat
 
@@ -21,7 +22,7 @@ from .ssml_text import MarkedText
 from .ssml_values import PitchScale, pause_from_attributes
 from .warned import warn
 
-__all__ = ["PARAGRAPH", "is_ssml", "marked_pieces"]
+__all__ = ["PARAGRAPH", "begins_as_ssml", "is_ssml", "marked_pieces"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,9 @@ _MOST_WARNINGS = 20
 _LONGEST_HELD = 2_000
 """Characters inside phoneme, say-as or sub, and in an attribute."""
 
+_BLANK = "\ufeff \t\r\n"
+_PROLOGUE = 4_000
+"""Characters before `<speak` at most: a declaration and comments."""
 _BEGIN = re.compile(
     r"[\s\ufeff]*(?:<\?xml\s|(?:<!--(?:(?!-->).){0,2000}-->\s*)*(?:<speak[\s/>]|<!DOCTYPE\s))",
     re.DOTALL | re.IGNORECASE,
@@ -59,6 +63,18 @@ def is_ssml(text: str) -> bool:
     stands, so that it is parsed, and refused with a reason where it is none.
     """
     return _BEGIN.match(text) is not None
+
+
+def begins_as_ssml(pieces: Iterable[str]) -> tuple[bool, Iterator[str]]:
+    """Whether a text that comes in pieces is SSML, and the pieces, none of them lost."""
+    begin, rest = "", iter(pieces)
+    seen: list[str] = []
+    for piece in rest:
+        seen.append(piece)
+        begin += piece if begin else piece.lstrip(_BLANK)
+        if begin and (begin[0] != "<" or len(begin) >= _PROLOGUE or is_ssml(begin)):
+            break
+    return is_ssml(begin[:_PROLOGUE]), chain(seen, rest)
 
 
 def marked_pieces(
@@ -120,7 +136,7 @@ class _Reader:
     def feed(self, piece: str) -> Iterator[str]:
         """Yields the text that a piece brings."""
         if not self._begun:
-            rest = piece.lstrip("\ufeff \t\r\n")
+            rest = piece.lstrip(_BLANK)
             self._lines_before += piece[: len(piece) - len(rest)].count("\n")
             piece, self._begun = rest, bool(rest)
         encoded = _FORBIDDEN.sub("", piece).encode()

@@ -10,7 +10,6 @@ import importlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -18,6 +17,7 @@ from sambert_trt.engines.errors import InputError
 
 from .sentence import Sentence, Symbol
 from .split import sentences_from_text
+from .ssml import begins_as_ssml
 from .symbols import fields_from_units, sentence_from_symbols
 
 __all__ = ["TtsfrdEngine", "TtsfrdFrontend", "open_ttsfrd"]
@@ -97,12 +97,8 @@ class TtsfrdFrontend:
 
 
 def _pieces(text: str | Iterable[str]) -> Iterator[str]:
-    pieces = iter([text] if isinstance(text, str) else text)
-    first = next(pieces, "")
-    if first.lstrip("\ufeff \t\r\n").startswith("<speak"):
-        yield first + "".join(pieces)
-        return
-    yield from sentences_from_text(chain([first], pieces))
+    ssml, pieces = begins_as_ssml([text] if isinstance(text, str) else text)
+    yield from ["".join(pieces)] if ssml else sentences_from_text(pieces)
 
 
 def _undecided(symbol: Symbol) -> Symbol:

@@ -9,6 +9,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -377,6 +378,19 @@ def test_english_in_chinese_syllables_is_longer_and_cut_more_often() -> None:
     frontend = MandarinFrontend(longest=20)
     counts = [len([*frontend.readings(text, english=way)]) for way in ("auto", "chinese")]
     assert counts[0] < counts[1]
+
+
+def test_marks_of_a_long_text_keep_their_meaning(units: Units) -> None:
+    pauses = "".join(f'<break time="{n}s"/>好' for n in (1, 2, 3)) * 23_000
+    first = next(MandarinFrontend(units).sentences(f"<speak>{pauses}</speak>"))
+    seconds = [first.lead, *(symbol.seconds for symbol in first.symbols if symbol.seconds)]
+    assert seconds[:9] == [1.0, 2.0, 3.0] * 3
+
+
+def test_what_is_no_text_is_refused(units: Units) -> None:
+    pieces: Any = [b"abc"]
+    with pytest.raises(InputError, match="a piece of the text is bytes: give str"):
+        list(MandarinFrontend(units).sentences(pieces))
 
 
 def test_a_line_without_end_takes_no_memory_beside_its_own() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.manifest import F0Rule
 from sambert_trt.runtime.text.marks import Boundary, Manner, Mark, Marks, Pause, is_mark
-from sambert_trt.runtime.text.ssml import PARAGRAPH, is_ssml, marked_pieces
+from sambert_trt.runtime.text.ssml import PARAGRAPH, begins_as_ssml, is_ssml, marked_pieces
 from sambert_trt.runtime.text.ssml_values import PitchScale, pitch_scale_from_rule
 
 Read = list[str | Mark]
@@ -76,6 +76,22 @@ def test_what_is_ssml(text: str) -> None:
 )
 def test_what_is_not(text: str) -> None:
     assert not is_ssml(text)
+
+
+@pytest.mark.parametrize("size", [1, 7, 5000])
+@pytest.mark.parametrize(
+    ("text", "ssml"),
+    [
+        ("\n" * 5000 + "<speak>好</speak>", True),
+        ("<!--" + "x" * 1900 + "-->\n<speak>好</speak>", True),
+        (("<!--" + "x" * 1900 + "-->") * 3 + "<speak>好</speak>", False),
+        ("<speaker>好", False),
+    ],
+)
+def test_it_begins_as_ssml_in_whatever_pieces_it_comes(text: str, ssml: bool, size: int) -> None:
+    found, pieces = begins_as_ssml(text[i : i + size] for i in range(0, len(text), size))
+    assert found is ssml
+    assert "".join(pieces) == text
 
 
 def test_text_alone_has_no_marks() -> None:
