@@ -27,8 +27,8 @@ __all__ = ["ALL_RULES", "Rules", "normalize", "normalize_text", "read_as", "rule
 _HAN = HANZI[1:-1].replace("〇", "")
 _NORMAL = re.compile(rf"[{_HAN}]+(?:[，、；：。！？…—][{_HAN}]+)*[，、；：。！？…—]?")
 _BRACKETS = re.compile(
-    rf"(?P<several>\[{HANZI}{{1,40}}\]\([^()\[\]]{{1,240}}\))"
-    rf"|(?<={HANZI})\[[^\[\]]{{1,24}}\]|{BRACKETED}"
+    rf"(?P<several>\[{HANZI}{{1,40}}\]\([^()\[\]{BRACKETED}]{{1,240}}\))"
+    rf"|(?<={HANZI})\[[^\[\]{BRACKETED}]{{1,24}}\]|{BRACKETED}"
 )
 
 

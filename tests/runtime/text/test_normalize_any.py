@@ -107,6 +107,14 @@ def test_copied_characters_are_those_of_the_text(text: str) -> None:
     assert all(text[o.start : o.end] == c for c, o in copied)
 
 
+@pytest.mark.parametrize("stray", ["好[\U0010fffd]", "[重庆](chong2 \U0010fffd)", "\U0010fffd"])
+def test_what_stands_for_readings_inside_means_nothing_from_outside(stray: str) -> None:
+    said = normalize_text(f"重[chong2]{stray}好[hao4]")
+    assert "\U0010fffd" not in said
+    assert said.startswith("重[chóng]")
+    assert said.endswith("好[hào]")
+
+
 def _rules() -> list[Rule]:
     return [*rules_module.EARLY_RULES, *rules_module.LATE_RULES]
 
