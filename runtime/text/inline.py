@@ -19,11 +19,12 @@ __all__ = ["inline_pieces"]
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_FORM = 60
+_LONGEST_FORM = 72
+"""Characters; so many have to be seen before it is known that a bracket opens none."""
 _FORM = re.compile(
-    r"\[(?:(?:break\s+|停顿\s*)(?P<time>[0-9.]{1,9}\s*(?:ms|s|毫秒|秒))"
-    r"|emotion\s+(?P<emotion>[A-Za-z_]{1,30})(?:\s+(?P<intensity>[0-9.]{1,9}))?"
-    r"|(?P<end>/emotion))\s*\]"
+    r"\[(?:(?:break\s{1,8}|停顿\s{0,8})(?P<time>[0-9.]{1,9}\s{0,8}(?:ms|s|毫秒|秒))"
+    r"|emotion\s{1,8}(?P<emotion>[A-Za-z_]{1,30})(?:\s{1,8}(?P<intensity>[0-9.]{1,9}))?"
+    r"|(?P<end>/emotion))\s{0,8}\]"
 )
 
 

@@ -125,6 +125,16 @@ def test_pieces_are_read_as_the_whole(sizes: list[int]) -> None:
     assert parted("".join(inline_pieces(pieces, marks)), marks) == read(TEXT)
 
 
+@pytest.mark.parametrize("blanks", [8, 9, 100])
+def test_a_form_with_many_blanks_is_one_or_none_in_whatever_pieces(blanks: int) -> None:
+    name, gap = "x" * 30, " " * blanks
+    text = f"一[emotion{gap}{name}{gap}000001.50{gap}]二"
+    cut, whole = Marks(), Marks()
+    pieces = "".join(inline_pieces([text[:-2], text[-2:]], cut))
+    assert parted(pieces, cut) == parted(marked(text, whole), whole)
+    assert (parted(pieces, cut)[0] == "一") is (blanks < 9)
+
+
 def test_an_open_bracket_holds_up_no_more_than_a_form() -> None:
     pieces = inline_pieces(["一[" + "二" * 100, "三"], Marks())
     assert next(pieces) == "一[" + "二" * 100
