@@ -119,7 +119,7 @@ def _settle() -> None:
     while threading.active_count() > 1 and time.monotonic() < until:
         time.sleep(0.001)
     gc.collect()
-    with suppress(OSError, AttributeError):  # another C library than glibc
+    with suppress(OSError, AttributeError, TypeError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)
 
 

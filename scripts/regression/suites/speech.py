@@ -22,7 +22,7 @@ from ..text import LONG, MEDIUM, SHORT
 from ..timing import seconds_of, settled, without_collector
 
 if TYPE_CHECKING:
-    from sambert_trt.runtime import AudioChunk, Style, Voice
+    from sambert_trt.runtime import AudioChunk, Voice
 
 __all__ = ["rounds"]
 
@@ -32,13 +32,13 @@ Values = dict[str, float]
 
 
 def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
-    """`speech.*` and `text.rate`, in turn; the first round opens and warms up.
+    """`speech.*` and `text.rate`, in turn, that of a long text with `full`; the first round opens.
 
     Raises:
         SambertError: the voice or the backend cannot be used.
     """
     with opened_voice(settings) as voice:
-        tasks = _tasks(voice, clock_of_process(settings.backend))
+        tasks = _tasks(voice, clock_of_process(settings.backend), full=settings.full)
         for task in tasks:
             task()
         settled()
@@ -48,32 +48,45 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
             yield values
 
 
-def _tasks(voice: Voice, clock: Clock) -> list[Callable[[], Values]]:
+def _tasks(voice: Voice, clock: Clock, *, full: bool) -> list[Callable[[], Values]]:
     tasks: list[Callable[[], Values]] = [
-        partial(_first, voice, clock),
-        partial(_streamed, voice, clock),
-        partial(_said, voice, clock),
+        partial(_short, voice, clock, _other_emotion(voice)),
+        partial(_medium, voice, clock),
         partial(_read, voice, clock),
     ]
-    emotion = _other_emotion(voice)
-    return [*tasks, partial(_switched, voice, emotion)] if emotion else tasks
+    return [*tasks, partial(_long, voice, clock)] if full else tasks
 
 
-def _first(voice: Voice, clock: Clock) -> Values:
-    """The first audio of a short text, and the whole of it."""
+def _short(voice: Voice, clock: Clock, emotion: str | None) -> Values:
+    """The first audio of a short text, and the whole of it; how much later another emotion's is."""
     started, begun = clock(), time.perf_counter()
     chunks = voice.stream(SHORT)
     seconds = _length(next(chunks))
     first, waited = clock() - started, time.perf_counter() - begun
     seconds += sum(map(_length, chunks))
-    return {
+    found = {
         "speech.first.seconds": first,
         "speech.first.wall.seconds": waited,
         "speech.short.factor": (clock() - started) / seconds,
     }
+    if emotion is not None:
+        found["speech.style.seconds"] = _waited(voice, emotion) - waited
+    return found
 
 
-def _streamed(voice: Voice, clock: Clock) -> Values:
+def _waited(voice: Voice, emotion: str) -> float:
+    from sambert_trt.runtime import Style
+
+    begun = time.perf_counter()
+    chunks = voice.stream(SHORT, Style(emotion=emotion))
+    next(chunks)
+    found = time.perf_counter() - begun
+    for _ in chunks:  # a stream that is left goes on for a moment, into what is measured next
+        pass
+    return found
+
+
+def _medium(voice: Voice, clock: Clock) -> Values:
     """The longest wait between two chunks of a medium text, and the whole of it."""
     seconds, times = 0.0, list[float]()
     started = clock()
@@ -86,7 +99,7 @@ def _streamed(voice: Voice, clock: Clock) -> Values:
     }
 
 
-def _said(voice: Voice, clock: Clock) -> Values:
+def _long(voice: Voice, clock: Clock) -> Values:
     started = clock()
     audio = voice.say(LONG)
     return {"speech.long.factor": (clock() - started) / audio.seconds}
@@ -96,24 +109,6 @@ def _read(voice: Voice, clock: Clock) -> Values:
     """How fast text becomes symbols."""
     seconds = seconds_of(lambda: deque(voice.sentences(_text()), 0), clock)
     return {"text.rate": len(_text()) / seconds}
-
-
-def _switched(voice: Voice, emotion: str) -> Values:
-    """How much later another emotion's first audio comes than that of the voice's own."""
-    from sambert_trt.runtime import Style
-
-    usual, other = _waited(voice, Style()), _waited(voice, Style(emotion=emotion))
-    return {"speech.style.seconds": other - usual}
-
-
-def _waited(voice: Voice, style: Style) -> float:
-    started = time.perf_counter()
-    chunks = voice.stream(SHORT, style)
-    next(chunks)
-    found = time.perf_counter() - started
-    for _ in chunks:  # a stream that is left goes on for a moment, into what is measured next
-        pass
-    return found
 
 
 def _length(chunk: AudioChunk) -> float:

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["rounds"]
 
 _SPEAKERS = (1, 2, 4)
-_TIMES = 2
-"""How often each speaker says the sentence in a round."""
 
 
 def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
@@ -51,7 +49,7 @@ def _factor(voice: Voice, speakers: int) -> float:
 
     def speak() -> float:
         together.wait()
-        return sum(voice.say(SHORT).seconds for _ in range(_TIMES))
+        return voice.say(SHORT).seconds
 
     with ThreadPoolExecutor(speakers) as pool:
         futures = [pool.submit(speak) for _ in range(speakers)]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from regression.catalogue import catalogue_from_file
 from regression.suite import Settings
 from regression.suites import speech
 
@@ -49,27 +50,26 @@ def voice(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
 
 
 def test_first_audio_is_told_apart_from_the_whole(voice: Any) -> None:  # noqa: ANN401
-    assert speech._first(voice, lambda: voice.now) == {
+    told = {
         "speech.first.seconds": 1.0,
         "speech.first.wall.seconds": 2.0,
         "speech.short.factor": 2.0,
     }
+    assert speech._short(voice, lambda: voice.now, None) == told
+    both = {**told, "speech.style.seconds": 0.0}
+    assert speech._short(voice, lambda: voice.now, "emotion_sad") == both
+    assert [getattr(style, "emotion", None) for style in voice.styles[1:]] == [None, "emotion_sad"]
 
 
 def test_the_longest_gap_is_waited_for(voice: Any) -> None:  # noqa: ANN401
-    found = speech._streamed(voice, lambda: voice.now)
+    found = speech._medium(voice, lambda: voice.now)
     assert found == {"speech.gap.seconds": 6.0, "speech.medium.factor": 2.0}
-    assert speech._said(voice, lambda: voice.now) == {"speech.long.factor": 2.0}
+    assert speech._long(voice, lambda: voice.now) == {"speech.long.factor": 2.0}
 
 
 def test_characters_are_counted_by_the_second(voice: Any) -> None:  # noqa: ANN401
     assert speech._read(voice, lambda: voice.now) == {"text.rate": 2.0}
     assert len(speech._text()) == 3000
-
-
-def test_another_emotion_is_asked_after_the_usual(voice: Any) -> None:  # noqa: ANN401
-    assert speech._switched(voice, "emotion_sad") == {"speech.style.seconds": 0.0}
-    assert [style.emotion for style in voice.styles] == [None, "emotion_sad"]
 
 
 @pytest.mark.parametrize(
@@ -88,20 +88,26 @@ def test_a_voice_without_another_emotion_has_none(
     assert speech._other_emotion(voice) == other
 
 
+@pytest.mark.parametrize("full", [False, True])
 def test_each_round_is_one_task_in_turn(
-    tiny_voice: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    full: bool,
+    tiny_voice: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(speech, "LONG", speech.SHORT)
-    settings = Settings(tmp_path, tiny_voice("plain"), tmp_path)
+    settings, tasks = Settings(tmp_path, tiny_voice("plain"), tmp_path, full=full), 3 + full
     with closing(speech.rounds(settings)) as rounds:  # type: ignore[type-var]
-        found = list(itertools.islice(rounds, 10))
-    names = [set(values) for values in found[:5]]
-    assert names == [set(values) for values in found[5:]]
+        found = list(itertools.islice(rounds, 2 * tasks))
+    names = [set(values) for values in found[:tasks]]
+    assert names == [set(values) for values in found[tasks:]]
     assert set().union(*names) == {
         *("speech.first.seconds", "speech.first.wall.seconds", "speech.gap.seconds"),
-        *(f"speech.{length}.factor" for length in ("short", "medium", "long")),
+        *(f"speech.{length}.factor" for length in ("short", "medium", "long")[: 2 + full]),
         *("speech.style.seconds", "text.rate"),
     }
+    catalogue = catalogue_from_file()
+    assert {catalogue.metric(name).suite for name in set().union(*names)} == {"speech"}
     assert all(
         value > 0
         for values in found

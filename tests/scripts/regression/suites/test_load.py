@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from regression.catalogue import catalogue_from_file
 from regression.suite import Settings
 from regression.suites import load
 
@@ -37,6 +38,8 @@ def test_every_stage_is_opened_and_closed_in_turn(
     assert all(
         values[f"{name}.open.seconds"] > 0 for name, values in zip(names, found, strict=True)
     )
+    catalogue = catalogue_from_file()
+    assert {catalogue.metric(name).suite for values in found for name in values} == {"load"}
     assert len(opened) > 2 * len(Stage)
     assert all(session.closed for session in opened)
 

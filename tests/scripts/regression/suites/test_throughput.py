@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from regression.catalogue import catalogue_from_file
 from regression.suite import Settings
 from regression.suites import throughput
 
@@ -27,7 +28,7 @@ def test_speakers_speak_at_once(speakers: int, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(now))
     voice: Any = SimpleNamespace(say=say)
-    assert throughput._factor(voice, speakers) == speakers * throughput._TIMES * 3.0 / 4.0
+    assert throughput._factor(voice, speakers) == speakers * 3.0 / 4.0
 
 
 def test_a_speaker_that_fails_ends_the_round() -> None:
@@ -64,4 +65,6 @@ def test_a_real_voice_speaks(tiny_voice: Callable[[str], Path], tmp_path: Path) 
     settings = Settings(tmp_path, tiny_voice("plain"), tmp_path)
     with closing(throughput.rounds(settings)) as rounds:  # type: ignore[type-var]
         found = list(itertools.islice(rounds, 3))
+    catalogue = catalogue_from_file()
+    assert {catalogue.metric(name).suite for values in found for name in values} == {"throughput"}
     assert all(value > 0 for values in found for value in values.values())

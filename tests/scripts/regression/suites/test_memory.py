@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from regression import plant
+from regression.catalogue import catalogue_from_file
 from regression.record import NotMeasured
 from regression.suite import Settings
 from regression.suites import memory
@@ -28,6 +29,8 @@ def test_what_sentences_keep_is_growth(
     clean = memory.measured(settings)
     leaking = memory.measured(Settings(tmp_path, settings.voice, tmp_path, plant="leak:100MB"))
     assert set(clean) == set(leaking) == {"memory.peak", "memory.steady", "memory.growth"}
+    catalogue = catalogue_from_file()
+    assert {catalogue.metric(name).suite for name in clean} == {"memory"}
     assert 0 < clean["memory.steady"] <= clean["memory.peak"]
     assert clean["memory.growth"] < 8 * MB
     assert 20 * MB < leaking["memory.growth"] < 40 * MB
@@ -86,4 +89,5 @@ def test_the_most_that_the_driver_told_is_told(monkeypatch: pytest.MonkeyPatch) 
         card.look()
         none.look()
     assert card.found() == {"memory.device.peak": 7}
+    assert catalogue_from_file().metric("memory.device.peak").suite == "memory"
     assert none.found() == {}

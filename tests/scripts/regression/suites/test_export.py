@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from regression.catalogue import catalogue_from_file
 from regression.record import NotMeasured
 from regression.suite import Settings
 from regression.suites import calibration, export
@@ -78,6 +80,18 @@ def test_each_calibration_begins_with_a_copy(commands: Commands, settings: Setti
     assert arguments[0] == str(settings.work / "voice")
     assert arguments[1:] == ("--target", "cpu", "--threads", "3", "--quiet")
     assert [path.name for path in settings.voice.iterdir()] == ["voice.json"]
+
+
+@pytest.mark.parametrize("suite", [export, calibration])
+def test_commands_take_what_they_are_given(
+    suite: ModuleType, commands: Commands, settings: Settings
+) -> None:
+    (name,) = next(suite.rounds(settings))
+    assert catalogue_from_file().metric(name).suite == suite.__name__.rpartition(".")[2]
+    ((module, arguments, _),) = commands.run
+    options = import_module(module)._parser().parse_args(arguments)
+    taken = vars(options)
+    assert str(settings.work / "voice") in (taken.get("voice"), taken.get("output"))
 
 
 def test_without_checkpoints_nothing_is_exported(settings: Settings) -> None:

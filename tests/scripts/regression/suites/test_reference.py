@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from regression.catalogue import catalogue_from_file
 from regression.record import NotMeasured
 from regression.suite import Settings
 from regression.suites import reference
@@ -69,6 +70,8 @@ def test_torch_is_compared_by_stage_and_programs_as_a_whole(
     stages = ("text_encoder", "prosody", "duration_step", "length", "decoder", "postnet")
     stages = (*stages, "excitation", "vocoder")
     wanted = {f"against.torch.{stage}.ratio" for stage in (*stages, "total")}
+    catalogue = catalogue_from_file()
+    assert {catalogue.metric(name).suite for name in found[0]} == {"reference"}
     for values in found:
         assert wanted | {"against.other.total.ratio"} <= set(values)
         assert all(value > 0 for value in values.values())
