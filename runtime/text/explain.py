@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from typing import Any
 
+from .latin import LatinReading, latin_reading
 from .marks import MARK
 from .options import English
 from .prosody import phone_count
@@ -39,8 +40,10 @@ class Row:
     Attributes:
         written, normalised: the character, or the slice of the text that it was made from.
         word: the word that begins here.
-        pinyin, spoken: its syllable before and after sandhi; "↑" where it joined the one before.
-        rule: why: the normalisation's rule, then the readings' and the sandhi's.
+        pinyin, spoken: its syllable before and after sandhi; "↑" where it joined the one before. A
+            Latin word is `spoken` alone, in ARPAbet, or in pinyin where it is said so.
+        rule: why: the normalisation's rule, then the readings' and the sandhi's; of a Latin word
+            `latin:` and where its sounds come from.
         symbols: phones and the break after them.
     """
 
@@ -181,15 +184,24 @@ class _Explained:
     def _whole(self, word: Word, spoken: Word, places: Sequence[int]) -> Iterator[Row]:
         if places:
             yield from self._silent(self._start(places[0]))
+        latin = self._latin(word)
+        said, reasons = (latin.spoken, latin.rules) if latin else (" ".join(spoken.syllables), ())
         yield Row(
             written="".join(self._written(place) for place in places),
             normalised=word.text,
             word=word.text if word.kind is Kind.LATIN else "",
             pinyin=" ".join(word.syllables),
-            spoken=" ".join(spoken.syllables),
-            rule=self._rules(places, *word.reasons),
+            spoken=said,
+            rule=self._rules(places, *word.reasons, *(f"latin:{reason}" for reason in reasons)),
             symbols=" ".join(symbol.units[0] for symbol in self._take(spoken)),
         )
+
+    def _latin(self, word: Word) -> LatinReading | None:
+        """How a word is said to which the lexicon gives no syllables."""
+        if word.kind is not Kind.LATIN or word.syllables:
+            return None
+        phones = () if self._english is English.CHINESE else self._phones
+        return latin_reading(word.text, phones)
 
     def _unread(self, start: int, end: int) -> Iterator[Row]:
         """Characters of the normalised text that are no word."""

@@ -16,6 +16,7 @@ from sambert_trt.runtime.text.explain import (
     table_from_reading,
 )
 from sambert_trt.runtime.text.marks import Manner, Marks, Pause
+from sambert_trt.runtime.text.options import English
 from sambert_trt.runtime.text.prosody import symbols_from_words
 from sambert_trt.runtime.text.reading import Kind, Normalized, Origin, Reading, Word
 from sambert_trt.runtime.text.sentence import Symbol
@@ -57,7 +58,7 @@ def test_a_row_for_each_character_and_for_what_is_silent() -> None:
         Row("”", rule="not said"),
         Row("个", "个", "", "ge4", "ge5", "character sandhi:neutral"),
         Row("，", "，"),
-        Row("CPU", "CPU", "CPU"),
+        Row("CPU", "CPU", "CPU", "", "S IY1 P IY1 Y UW1", "latin:letters"),
     ]
 
 
@@ -90,6 +91,23 @@ def test_a_warning_without_words_stands_alone() -> None:
     silent = Reading("", Normalized("", ()), (), (), warnings=("w",))
     assert list(table_from_reading(silent)) == ["! w"]
     assert list(lines_from_reading(silent)) == ["", "  warning  w"]
+
+
+@pytest.mark.parametrize(
+    ("phones", "english", "spoken", "rule"),
+    [
+        (None, English.AUTO, "HH AH0 L OW1", "latin:lexicon"),
+        (None, English.CHINESE, "ha1 lou2", "latin:chinese"),
+        (("a_c",), English.AUTO, "ha1 lou2", "latin:chinese"),
+    ],
+)
+def test_latin_words_tell_how_and_why(
+    phones: tuple[str, ...] | None, english: English, spoken: str, rule: str
+) -> None:
+    words = (Word("hello", Kind.LATIN),)
+    normalized = Normalized("hello", copied("hello"))
+    (row,) = rows_from_reading(Reading("hello", normalized, words, words), phones, english)
+    assert (row.spoken, row.rule) == (spoken, rule)
 
 
 def test_a_slice_is_shown_where_it_begins() -> None:
