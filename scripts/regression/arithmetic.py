@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sambert_trt.engines.errors import InputError
@@ -16,7 +15,7 @@ from sambert_trt.engines.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["graph_from_file", "nodes_of_graph", "operations_of_graph", "weights_of_graph"]
+__all__ = ["nodes_of_graph", "operations_of_graph", "weights_of_graph"]
 
 Shape = tuple[int, ...]
 Formula = Callable[[Shape, Shape, Shape], int]
@@ -36,21 +35,6 @@ _LIGHT = frozenset(
     """.split()  # noqa: SIM905  # a list would take ninety lines
 )
 """Nodes that multiply no matrices: they count nothing."""
-
-
-def graph_from_file(path: Path) -> Any:  # noqa: ANN401  # onnx is untyped
-    """A graph with its weights.
-
-    Raises:
-        InputError: the file holds none.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load(path)
-    except (OSError, DecodeError) as error:
-        raise InputError(f"{path} holds no ONNX graph: {error}") from error
 
 
 def nodes_of_graph(model: Any) -> int:  # noqa: ANN401
@@ -189,4 +173,4 @@ def _bytes(tensor: Any) -> int:  # noqa: ANN401
     import onnx
 
     width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    return math.prod(tensor.dims) * int(width)
+    return int(math.prod(tensor.dims) * width)

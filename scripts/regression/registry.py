@@ -11,12 +11,13 @@ from .suite import Suite
 __all__ = ["SUITES", "suites_from_names"]
 
 SUITES = (
-    Suite("install", "what is installed and imported", "install", 1, 1, seconds=6),
-    Suite("graphs", "nodes, kernels, operations and bytes of the voice", "graphs", 1, 1, seconds=8),
-    Suite("calls", "calls and instructions of the hot loops", "calls", 1, 1, seconds=12),
+    Suite("install", "what is installed and imported", "install", 1, 1, seconds=8),
+    Suite("graphs", "nodes, kernels, operations and bytes of the voice", "graphs", 1, 1, seconds=6),
+    Suite("calls", "calls of the hot loops", "calls", 1, 1, seconds=5),
     Suite("allocation", "what Python allocates and keeps", "allocation", 1, 1, seconds=10),
-    Suite("plans", "TensorRT plans: layers, bytes, scratch", "plans", 1, 1, seconds=45),
-    Suite("quality", "what is read and how it sounds", "quality", 1, 1, seconds=12),
+    Suite("plans", "TensorRT plans: layers, bytes, scratch", "plans", 1, 1, seconds=10),
+    Suite("reading", "what is read right", "reading", 1, 1, seconds=2),
+    Suite("quality", "how speech compares with the torch reference", "quality", 1, 1, seconds=20),
     Suite("memory", "memory of a process that speaks", "memory", 3, 1, seconds=30),
     Suite("start", "a fresh process until it can speak", "start", 6, 1, seconds=25),
     Suite("load", "opening and closing each stage", "load", 2, 8, seconds=15),
@@ -25,6 +26,7 @@ SUITES = (
     Suite("throughput", "several speakers at once", "throughput", 2, 5, seconds=20),
     Suite("export", "exporting the voice", "export", 2, 1, seconds=40),
     Suite("reference", "the torch reference and other systems", "reference", 1, 8, 30, True),
+    Suite("syllables", "what a recogniser hears", "syllables", 1, 1, 120, True),
     Suite("instructions", "instructions under callgrind", "instructions", 1, 1, 120, True),
     Suite("calibration", "calibrating the voice", "calibration", 1, 1, 900, True),
 )

@@ -13,7 +13,7 @@ from acceptance.traffic import Traffic
 
 from sambert_trt.engines.errors import InputError
 
-from ..arithmetic import graph_from_file, nodes_of_graph, operations_of_graph, weights_of_graph
+from ..arithmetic import nodes_of_graph, operations_of_graph, weights_of_graph
 from ..opening import opened_backend
 from ..record import NotMeasured
 from ..suite import Settings
@@ -50,12 +50,14 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
 
 def _facts(settings: Settings, sized: StageRecord, record: StageRecord) -> dict[str, int]:
     """A stage's; `sized` has axes of one size."""
-    model = graph_from_file(settings.voice / record.file.path)
+    import onnx
+
+    model = onnx.load(settings.voice / record.file.path)
     return {
         "bytes": record.file.bytes,
         "weights": weights_of_graph(model),
         "nodes": nodes_of_graph(model),
-        "kernels": nodes_of_graph(graph_from_file(_optimised_file(settings, record))),
+        "kernels": nodes_of_graph(onnx.load(_optimised_file(settings, record))),
         "flops": operations_of_graph(model, _zeros(sized.graph)),
     }
 
