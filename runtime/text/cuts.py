@@ -131,7 +131,7 @@ def cut_places(text: str, spent: Sequence[int], longest: int) -> Iterator[int]:
 
 
 def _widths(text: str, phones: Collection[str] | None) -> list[int]:
-    from .latin import speaks_letters
+    from .letters import speaks_letters
 
     english = phones is None or speaks_letters(phones)
     widths = [int(not character.isascii() and character not in _SILENT) for character in text]

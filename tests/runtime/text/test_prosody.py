@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sambert_trt.runtime.text.latin import LETTERS, letter_phones, speaks_letters
+from sambert_trt.runtime.text.letters import LETTERS, letter_phones, speaks_letters
 from sambert_trt.runtime.text.marks import Boundary, Manner, Mark, Marks, Pause
 from sambert_trt.runtime.text.options import Breaks, English
 from sambert_trt.runtime.text.pronounce import words_from_text
