@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from .marks import MARK
 from .reading import Normalized
 from .readings import HANZI
+from .traditional import simplified
 
 __all__ = ["comma_index", "cut_index", "cut_normalized", "cut_places", "room"]
 
@@ -167,7 +168,7 @@ def _before_words(text: str, first: int, last: int) -> list[int]:
     conjunctions: list[int] = []
     for run in _HANZI_RUN.finditer(plain):
         start = run.start()
-        for word in cut_words(run[0]):
+        for word in cut_words(simplified(run[0])):
             if not _is_token(plain, start - 1):
                 (conjunctions if word in _CONJUNCTIONS else words).append(places[start])
             start += len(word)

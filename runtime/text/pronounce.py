@@ -23,6 +23,7 @@ from .reading import Kind, Word
 from .readings import is_hanzi, readings
 from .sandhi import apply_sandhi
 from .segment import cut_words
+from .traditional import simplified
 from .user_lexicon import Entry, UserLexicon
 from .warned import warn
 
@@ -48,9 +49,13 @@ _MARKS = re.compile(MARK)
 
 @dataclass(frozen=True)
 class _Text:
-    """A text without marks and brackets: where its characters stood, what is prescribed."""
+    """A text without marks and brackets: where its characters stood, what is prescribed.
+
+    `plain` are the same characters as the dictionaries have them, simplified.
+    """
 
     characters: str
+    plain: str
     places: Sequence[int]
     given: Mapping[int, str]
     lexicon: UserLexicon
@@ -76,22 +81,26 @@ def words_from_text(text: str, lexicon: UserLexicon | None = None) -> list[Word]
     stripped, lexicon = split_overrides(text), lexicon or _NOTHING
     marks = [match.start() for match in _MARKS.finditer(stripped.text)]
     if not marks:
-        runs = lexicon.runs(stripped.text)
-        bare = _Text(stripped.text, stripped.places, stripped.given, lexicon, runs)
+        bare = _bare(stripped.text, stripped.places, stripped.given, lexicon)
         return list(_words(bare, ()))
     silent = frozenset(marks)
     spoken = [i for i in range(len(stripped.text)) if i not in silent]
-    characters = "".join(stripped.text[i] for i in spoken)
-    bare = _Text(
-        characters,
+    bare = _bare(
+        "".join(stripped.text[i] for i in spoken),
         [stripped.places[i] for i in spoken],
         {at: stripped.given[i] for at, i in enumerate(spoken) if i in stripped.given},
         lexicon,
-        lexicon.runs(characters),
     )
     marked = [Word(stripped.text[i], Kind.MARK, start=stripped.places[i]) for i in marks]
     words = _words(bare, [i - n for n, i in enumerate(marks)])
     return sorted([*words, *marked], key=lambda word: word.start)
+
+
+def _bare(
+    characters: str, places: Sequence[int], given: Mapping[int, str], lexicon: UserLexicon
+) -> _Text:
+    plain = simplified(characters)
+    return _Text(characters, plain, places, given, lexicon, lexicon.runs(plain))
 
 
 def _words(text: _Text, cuts: Sequence[int]) -> Iterator[Word]:
@@ -99,7 +108,7 @@ def _words(text: _Text, cuts: Sequence[int]) -> Iterator[Word]:
     start = 0
     if text.runs:
         cuts = sorted({*cuts, *chain.from_iterable(text.runs)})
-    for kind, group in groupby(text.characters, _kind):
+    for kind, group in groupby(text.plain, _kind):
         end = start + len(list(group))
         inner = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
         for first, last in pairwise(sorted({start, *inner, end})):
@@ -146,16 +155,17 @@ def _latin_words(text: _Text, first: int, last: int) -> Iterator[Word]:
 
 def _hanzi_words(text: _Text, first: int, last: int, stretch: tuple[int, int]) -> Iterator[Word]:
     """The words between two places of a stretch of Chinese characters, which is their context."""
-    context = f"{START}{text.characters[slice(*stretch)]}{END}"
+    context = f"{START}{text.plain[slice(*stretch)]}{END}"
     position, run = first, text.runs.get((first, last))
-    written = text.characters[first:last]
-    for word, entry in [(written, run)] if run else _matched_words(written, text.lexicon):
+    plain = text.plain[first:last]
+    for word, entry in [(plain, run)] if run else _matched_words(plain, text.lexicon):
         at = position + len(START) - stretch[0]
         if entry is None:
             reads = read_word(word, context, at)
         else:
             reads = [(syllable, "lexicon") for syllable in entry.syllables]
-        yield _given_word(text, word, position, reads, fixed=entry is not None)
+        written = text.characters[position : position + len(word)]
+        yield _given_word(text, written, position, reads, fixed=entry is not None)
         position += len(word)
 
 

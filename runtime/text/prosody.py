@@ -135,7 +135,7 @@ def _pieces(words: Sequence[Word], latin: _Latin, marks: Marks | None) -> list[_
             _set_break(pieces, mark if isinstance(mark, Pause) else word.text)
         elif word.kind is not Kind.MARK and (syllables := _syllables(word, latin)):
             leans = len(word.syllables) == 1 and word.syllables[0].endswith("5")
-            pieces.append(_Piece(word.text, word.text, syllables, manner, leans))
+            pieces.append(_Piece(word.plain, word.plain, syllables, manner, leans))
     latin.report()
     return pieces
 

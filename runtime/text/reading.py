@@ -2,7 +2,7 @@
 
     written ─ normalise ─▶ Normalized ─ pronounce ─▶ words ─ sandhi, erhua ─▶ spoken ─▶ symbols
 
-Types only; imports nothing heavy.
+Types only.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .sentence import Symbol
+from .traditional import simplified_word
 
 __all__ = ["Kind", "Normalized", "Origin", "Reading", "Word"]
 
@@ -77,6 +78,11 @@ class Word:
     given: frozenset[int] = frozenset()
     start: int = 0
     reasons: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> str:
+        """Its text in simplified characters, as the dictionaries have it."""
+        return simplified_word(self.text)
 
 
 @dataclass(frozen=True)

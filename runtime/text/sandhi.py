@@ -80,7 +80,7 @@ def _stretch(words: Sequence[Word]) -> Iterator[_Spoken]:
     part = 0
     for number, word in enumerate(words):
         aligned = len(word.text) == len(word.syllables)
-        text = word.text if aligned else " " * len(word.syllables)
+        text = word.plain if aligned else " " * len(word.syllables)
         parts = [part + 1] * len(text) if len(text) < 3 else _parts(text, part)
         for i, syllable in enumerate(word.syllables):
             yield _Spoken(text[i], syllable, syllable, number, parts[i], i in word.given)
@@ -169,13 +169,13 @@ def _lighten(stretch: Sequence[_Spoken], words: Sequence[Word]) -> None:
 
 
 def _is_light(words: Sequence[Word], number: int) -> bool:
-    word = words[number].text
-    before = words[number - 1].text if number else ""
+    word = words[number].plain
+    before = words[number - 1].plain if number else ""
     if word in lexicon().light or (len(word) == 3 and word[1:] in lexicon().light):
         return True
     if word[-1] == "个":
         return (word[:-1] or before)[-1:] in _DETERMINERS
     if word == "里":
-        following = words[number + 1].text[0] if number + 1 < len(words) else ""
+        following = words[number + 1].plain[0] if number + 1 < len(words) else ""
         return len(before) > 1 and following not in ("面", "边", "外", "头")
     return False

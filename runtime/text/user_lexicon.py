@@ -25,6 +25,7 @@ from sambert_trt.engines.errors import InputError
 
 from .overrides import numbered_syllable
 from .readings import HANZI
+from .traditional import simplified
 
 __all__ = ["Entry", "UserLexicon", "merge_lexicons"]
 
@@ -52,16 +53,18 @@ class Entry:
 class UserLexicon:
     """Words and their readings; immutable.
 
-    Latin words are found as they are written, else whatever their case.
+    Latin words are found as they are written, else whatever their case; words in traditional
+    characters in simplified texts too.
     """
 
     def __init__(self, words: Mapping[str, Entry] | None = None) -> None:
         self._words = dict(words or {})
-        self._folded = {word.casefold(): entry for word, entry in self._words.items()}
+        self._known = {simplified(word): entry for word, entry in self._words.items()} | self._words
+        self._folded = {word.casefold(): entry for word, entry in self._known.items()}
         self._longest: dict[str, int] = {}
-        for word in self._words:
+        for word in self._known:
             self._longest[word[0]] = max(len(word), self._longest.get(word[0], 0))
-        self._mixed = _pattern([word for word, entry in self._words.items() if entry.runs])
+        self._mixed = _pattern([word for word, entry in self._known.items() if entry.runs])
 
     @classmethod
     def from_file(cls, path: str | Path) -> UserLexicon:
@@ -105,13 +108,13 @@ class UserLexicon:
 
     def entry(self, word: str) -> Entry | None:
         """The entry of a whole word, or None."""
-        return self._words.get(word) or self._folded.get(word.casefold())
+        return self._known.get(word) or self._folded.get(word.casefold())
 
     def longest_match(self, text: str, start: int = 0) -> str:
         """The longest Chinese word of the lexicon that begins at an index; "" if there is none."""
         most = self._longest.get(text[start : start + 1], 0)
         for length in range(min(most, len(text) - start), 0, -1):
-            if text[start : start + length] in self._words:
+            if text[start : start + length] in self._known:
                 return text[start : start + length]
         return ""
 
