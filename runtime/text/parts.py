@@ -153,7 +153,7 @@ def _part(
         text, origins = marks.add(manner) + text, (Origin(start, start), *origins)
     written = body[start : breath.stop]
     plain = _MARK.sub("", written)
-    if start or plain != written:
+    if plain != body:
         origins = _counted(origins, start, written)
     return Part(plain, Normalized(text, origins), marks, pause, lead)
 

@@ -191,6 +191,13 @@ def test_a_long_sentence_is_parted_and_written_slices_cover_it(units: Units) -> 
         assert reading.written.endswith(("，", "园"))
 
 
+def test_a_number_that_is_said_in_two_breaths_is_written_in_one(units: Units) -> None:
+    readings = list(MandarinFrontend(units, longest=12).readings("我们的电话号码是13812345678"))
+    assert len(readings) > 1
+    for reading in readings:
+        assert all(o.end <= len(reading.written) for o in reading.normalized.origins)
+
+
 def test_what_is_left_out_is_told_and_logged(
     units: Units, caplog: pytest.LogCaptureFixture
 ) -> None:
