@@ -115,7 +115,8 @@ def spell_syllable(letters: str) -> str:
         spelled = spelled[0] + "v" + spelled[2:]
     elif re.fullmatch(r"[ln]ue", spelled):
         spelled = spelled[0] + "ve"
-    return _NEAREST.get(spelled, spelled)
+    stem = spelled.removesuffix("r")
+    return _NEAREST.get(stem, stem) + spelled[len(stem) :]
 
 
 @lru_cache(maxsize=8192)

@@ -19,6 +19,7 @@ from sambert_trt.engines.errors import InputError
 from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
 from sambert_trt.runtime.text.frontend import MandarinFrontend
+from sambert_trt.runtime.text.readings import readings
 from sambert_trt.runtime.text.symbols import ids_from_sentence
 
 Units = dict[str, tuple[str, ...]]
@@ -196,6 +197,12 @@ def test_a_number_that_is_said_in_two_breaths_is_written_in_one(units: Units) ->
     assert len(readings) > 1
     for reading in readings:
         assert all(o.end <= len(reading.written) for o in reading.normalized.origins)
+
+
+def test_every_character_can_have_erhua(units: Units) -> None:
+    last_of = {pinyin: character for character, pinyin in readings().characters.items()}
+    text = "，".join(f"{character}儿" for character in last_of.values())
+    assert len(list(MandarinFrontend(units).sentences(text))) > 50
 
 
 def test_what_is_left_out_is_told_and_logged(
