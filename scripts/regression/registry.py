@@ -15,9 +15,9 @@ SUITES = (
     Suite("graphs", "nodes, kernels, operations and bytes of the voice", "graphs", 1, 1, seconds=6),
     Suite("calls", "calls of the hot loops", "calls", 1, 1, seconds=5),
     Suite("allocation", "what Python allocates and keeps", "allocation", 1, 1, seconds=10),
-    Suite("plans", "TensorRT plans: layers, bytes, scratch", "plans", 1, 1, seconds=10),
+    Suite("plans", "TensorRT plans: layers, bytes, scratch", "plans", 1, 1, seconds=12),
     Suite("reading", "what is read right", "reading", 1, 1, seconds=2),
-    Suite("quality", "how speech compares with the torch reference", "quality", 1, 1, seconds=20),
+    Suite("quality", "how speech compares with the torch reference", "quality", 1, 1, seconds=25),
     Suite("memory", "memory of a process that speaks", "memory", 3, 1, seconds=30),
     Suite("start", "a fresh process until it can speak", "start", 6, 1, seconds=25),
     Suite("load", "opening and closing each stage", "load", 2, 8, seconds=15),
@@ -27,7 +27,7 @@ SUITES = (
     Suite("export", "exporting the voice", "export", 2, 1, seconds=40),
     Suite("reference", "the torch reference and other systems", "reference", 1, 8, 30, True),
     Suite("syllables", "what a recogniser hears", "syllables", 1, 1, 120, True),
-    Suite("instructions", "instructions under callgrind", "instructions", 1, 1, 120, True),
+    Suite("instructions", "instructions under callgrind", "instructions", 1, 1, 100, True),
     Suite("calibration", "calibrating the voice", "calibration", 1, 1, 900, True),
 )
 """Seconds are for both sides, on two cores, with the demo voice."""
