@@ -41,8 +41,10 @@ def test_nothing_is_counted_afterwards() -> None:
 
 
 def test_loops_make_the_same_calls_at_every_run(
-    tiny_voice: Callable[[str], Path], tmp_path: Path
+    tiny_voice: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    texts = {"text": READ, "say": "你好。", "stream": "你好。"}
+    monkeypatch.setattr(calls, "TEXTS_OF_LOOPS", texts)
     settings = Settings(tmp_path, tiny_voice("plain"), tmp_path)
     (first,), (second,) = calls.rounds(settings), calls.rounds(settings)
     assert set(first) == {"calls.text", "calls.say", "calls.stream"}
