@@ -194,8 +194,8 @@ def trials_from_file(path: Path) -> list[Trial]:
 def _trial_from_line(path: Path, place: int, line: str) -> Trial:
     try:
         found: dict[str, Any] = json.loads(line)
-        lists = {name: tuple(found.pop(name)) for name in ("failed", "again")}
-        return Trial(**found, **lists)
+        found.update({name: tuple(found[name]) for name in ("failed", "again")})
+        return Trial(**found)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path}, line {place} is no trial ({error}): take the line out, or name another file"

@@ -169,9 +169,10 @@ def project_file(tree: Path) -> dict[str, Any]:
     """
     path = tree / "pyproject.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{tree} is no source tree of this project: {error}") from error
+    return found
 
 
 def _declared(tree: Path) -> dict[tuple[str, str], str]:
