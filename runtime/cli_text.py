@@ -150,6 +150,8 @@ def content_from_options(
     if options.text is not None:
         return "text", options.text, None
     name = options.symbols if options.symbols is not None else options.file
+    if name == "":
+        raise InputError("the name of the file is empty: name one, or - for standard input")
     if name in (None, "-"):
         if not sys.stdin or (name is None and sys.stdin.isatty()):
             closed = "" if sys.stdin else "standard input is closed, and there is "

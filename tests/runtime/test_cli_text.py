@@ -117,6 +117,7 @@ WRONG = [
     (["你好", "--lexicon", "none.txt"], "none.txt"),
     (["你好", "--file", "x"], "give one of TEXT"),
     (["--file", "none.txt"], "none.txt cannot be read"),
+    (["--file", ""], "the name of the file is empty"),
     (["--file", "latin1.txt"], "is not UTF-8"),
     (["你好", "--voice", ""], "--voice is empty"),
     (["<speak>你好", "--ssml"], "line 1"),
