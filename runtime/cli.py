@@ -31,6 +31,8 @@ from .cli_text import (
 )
 
 if TYPE_CHECKING:
+    from sambert_trt.engines.manifest import VoiceManifest
+
     from .audio import AudioChunk, AudioWriter
     from .styles import Style
     from .voice import Voice
@@ -159,7 +161,23 @@ def _info(options: argparse.Namespace) -> int:
     manifest = manifest_from_directory(directory)
     for record in manifest.files:
         checked_bytes(directory, record)
-    facts: dict[str, Any] = {
+    facts = _facts(manifest)
+    if options.json:
+        print(json.dumps(facts, ensure_ascii=False, indent=1))
+        return 0
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for key, item in value.items():
+                print(f"  {key}: {item['parameters']} parameters, {item['megabytes']} MB")
+        else:
+            print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+    return 0
+
+
+def _facts(manifest: VoiceManifest) -> dict[str, Any]:
+    """What a voice is whose files were checked."""
+    return {
         "name": manifest.name,
         "language": manifest.language,
         "sample_rate": manifest.sample_rate,
@@ -177,17 +195,6 @@ def _info(options: argparse.Namespace) -> int:
         },
         "files_intact": True,
     }
-    if options.json:
-        print(json.dumps(facts, ensure_ascii=False, indent=1))
-        return 0
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            print(f"{name}:")
-            for key, item in value.items():
-                print(f"  {key}: {item['parameters']} parameters, {item['megabytes']} MB")
-        else:
-            print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
-    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:
