@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ def test_the_share_of_cases_read_right(tmp_path: Path, monkeypatch: pytest.Monke
         next(iter(reading.rounds(settings)))
 
 
+_LOADED = quality._reference
+
+
+@lru_cache
+def loaded_once(source: Path) -> Any:  # noqa: ANN401
+    """The torch reference, for all tests."""
+    return _LOADED(Settings(source, source, source, source=source))
+
+
 @pytest.fixture
 def settings(
     tiny_voice: Callable[[str], Path],
@@ -36,8 +46,9 @@ def settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
-    """A tiny voice with its checkpoint; two sentences."""
-    monkeypatch.setattr(quality, "_SENTENCES", quality._SENTENCES[:2])
+    """A tiny voice with its checkpoint, and one sentence."""
+    monkeypatch.setattr(quality, "_SENTENCES", quality._SENTENCES[:1])
+    monkeypatch.setattr(quality, "_reference", lambda settings: loaded_once(settings.source))
     return Settings(tmp_path, tiny_voice("plain"), tmp_path, source=tiny_source("plain"))
 
 
