@@ -161,6 +161,13 @@ def _lasted(first: str, second: str, third: str) -> str:
     return "".join(f"{_hour(p)}{name}" for p, name in zip(parts, names, strict=True))
 
 
+def _long(m: re.Match[str]) -> str:
+    """How long something takes: 分钟 where nothing follows, 分 before seconds."""
+    hours = f"{_hour(m[1])}小时" if m[1] else ""
+    minutes = _hour(m[2])
+    return f"{hours}{minutes}分{cardinal(m[3])}秒" if m[3] else f"{hours}{minutes}分钟"
+
+
 def _half_day(m: re.Match[str]) -> str | None:
     if not 1 <= int(m[1]) <= 12:
         return None
@@ -308,6 +315,19 @@ TIME_RULES = (
     ),
     Rule("time", followed(" a"), r"(\d\d?) ?([AaPp])\.?[Mm](?![A-Za-z])\.?", _half_day),
     Rule("time", _D, r"0(\d)(?=[时時点點])", lambda m: cardinal(m[1])),
+    Rule(
+        "time",
+        followed("a"),
+        r"(\d{1,3})h ?(\d{1,2}) ?m(?:in)?(?: ?(\d{1,2}) ?s(?:ec)?)?(?![A-Za-z\d])",
+        _long,
+    ),
+    Rule(
+        "time",
+        _OD,
+        r"()(\d{1,3})(?: ?m(?:in)? ?(?=\d\d? ?s)|['′](?=\d\d[\"″]))"
+        r"(\d\d?) ?(?:s(?:ec)?(?![A-Za-z\d])|[\"″])",
+        _long,
+    ),
 )
 
 SCORE_RULES = (
