@@ -69,7 +69,9 @@ def all_checks() -> tuple[Check, ...]:
     module = (sys.executable, "-m")
     tests = (tool("pytest"), "-n", "auto", "--dist", "worksteal")
     packages = tuple(part for name in PACKAGES for part in ("-p", f"sambert_trt.{name}"))
-    scripts = tuple(sorted(f"scripts/{path.name}" for path in (ROOT / "scripts").glob("*.py")))
+    programs = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+    scripts = tuple(part for name in programs for part in ("-m", name))
+    scripts += ("-p", "acceptance", "-p", "regression")
     return (
         Check("format", (*module, "ruff", "format", "--check", ".")),
         Check("lint", (*module, "ruff", "check", ".")),
