@@ -89,7 +89,8 @@ def fold_edits(text: str) -> Iterator[Edit]:
     for match in _ODD.finditer(text):
         if match["odd"]:
             said = _plain(match[0])
-            if said[:1].isdigit() and "/" in said and text[: match.start()][-1:].isdigit():
+            before = text[max(match.start() - 1, 0) : match.start()]
+            if said[:1].isdigit() and "/" in said and before.isdigit():
                 said = f" {said}"
             yield match.start(), match.end(), said, "form"
         elif match["zero"]:
