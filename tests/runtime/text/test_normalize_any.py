@@ -128,7 +128,7 @@ def test_patterns_repeat_nothing_without_bound(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["1", "½", "a", "1.", "1 ", "a.", "1-", "1,", "好1", "@a", "[", "好[", " "]
+    "unit", ["1", "a", "1.", "1 ", "a.", "1-", "1,", "好1", "@a", "[", "好[", " "]
 )
 def test_a_hundred_thousand_of_anything_are_read(unit: str) -> None:
     text = unit * (100_000 // len(unit))
