@@ -27,7 +27,7 @@ from ..fresh import answer, asked, settings_from_order
 from ..opening import opened_voice
 from ..record import NotMeasured
 from ..suite import Settings
-from ..text import TEXTS
+from ..text import MEDIUM, SHORT
 
 if TYPE_CHECKING:
     from sambert_trt.runtime import Voice
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["main", "measured", "rounds"]
 
 _ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
-_SETTLING = 3
+_TEXTS = (SHORT, MEDIUM)
+"""What is said for the peak: a longer text's windows are no larger."""
+
+_SETTLING = 9
 """Sentences after the texts until the growth is looked at: by then all pools have grown."""
 
 _FURTHER = 40
@@ -67,7 +70,7 @@ def measured(settings: Settings) -> dict[str, float]:
     """What this process takes while it speaks, from opening the voice on."""
     card = _Card(settings.backend)
     with opened_voice(settings) as voice:
-        for text in TEXTS.values():
+        for text in _TEXTS:
             _say(voice, text, card)
         peak, sentences = _peak(), _sentences()
         for text in itertools.islice(sentences, _SETTLING):

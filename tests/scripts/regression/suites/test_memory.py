@@ -13,7 +13,6 @@ from regression.catalogue import catalogue_from_file
 from regression.record import NotMeasured
 from regression.suite import Settings
 from regression.suites import memory
-from regression.text import TEXTS
 
 MB = 1_000_000
 
@@ -22,7 +21,7 @@ MB = 1_000_000
 def test_what_sentences_keep_is_growth(
     tiny_voice: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "TEXTS", {"short": "你好。"})
+    monkeypatch.setattr(memory, "_TEXTS", ("你好。",))
     monkeypatch.setattr(memory, "_FURTHER", 12)
     monkeypatch.setattr(plant, "_KEPT", [])
     settings = Settings(tmp_path, tiny_voice("plain"), tmp_path)
@@ -38,7 +37,7 @@ def test_what_sentences_keep_is_growth(
 
 
 def test_a_planted_leak_has_room_in_what_is_said() -> None:
-    sentences = sum(len(re.findall("。", text)) for text in TEXTS.values())
+    sentences = sum(len(re.findall("。", text)) for text in memory._TEXTS)
     further = memory._SETTLING + memory._FURTHER
     assert sentences + further >= plant.SPREAD
     assert memory._FURTHER >= 0.75 * plant.SPREAD
