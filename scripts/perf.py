@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from regression.commands import parser
+from regression.arguments import parser
 from regression.gate import ExitStatus
 
 from sambert_trt.engines.errors import InputError, SambertError, VoiceError

@@ -1,17 +1,16 @@
-"""The commands of perf.py: what they take, and what they do with it."""
+"""The commands of perf.py: what they do with their options (arguments.py)."""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from sambert_trt.engines.errors import InputError
-from sambert_trt.runtime.backends import BACKENDS
 
 from .baseline import (
     Baseline,
@@ -27,21 +26,34 @@ from .experiment import FAULTS, Fault, fault_from_text, reached, results, run_tr
 from .explain import explained, listed_metrics, meant
 from .gate import ExitStatus, exit_status
 from .history import history_html, history_lines
-from .outputs import Outputs, add_outputs, check_writable, outputs_from_options, write_text
+from .outputs import Outputs, check_writable, outputs_from_options, write_text
 from .record import Record
-from .registry import SUITES, suites_from_names
+from .registry import suites_from_names
 from .report import Report
 from .sides import Speaking, settings_of_tree
 from .store import History, history_from_file, record_from_file
-from .suite import Settings
+from .suite import Settings, Suite
+from .systems import systems_from_texts
 from .terminal import card_lines, result_lines, show
 from .trees import Tree, tree_of_revision, working_tree
 
-__all__ = ["parser"]
+__all__ = [
+    "ROOT",
+    "Command",
+    "compare",
+    "experiment",
+    "explain",
+    "judge_card",
+    "measure_one",
+    "show_history",
+]
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BUILD = ROOT / "build" / "perf"
 Command = Callable[[argparse.Namespace], ExitStatus]
+
+REFERENCE = "reference"
+"""The suite that measures other systems."""
 
 
 def measure_one(options: argparse.Namespace) -> ExitStatus:
@@ -59,7 +71,7 @@ def compare(options: argparse.Namespace) -> ExitStatus:
 def _measured(
     options: argparse.Namespace, outputs: Outputs, base: str | None, baseline: Record | None
 ) -> ExitStatus:
-    suites = suites_from_names(options.suite, full=options.full)
+    suites = _suites(options)
     how, catalogue = _speaking(options), catalogue_from_file()
     how.check()
     history = outputs.check()
@@ -70,6 +82,14 @@ def _measured(
     if baseline is not None:
         report = judged_against(report, baseline, across=options.across)
     return _finished(report, outputs, history)
+
+
+def _suites(options: argparse.Namespace) -> Sequence[Suite]:
+    """What was asked for; other systems bring the suite that measures them."""
+    systems_from_texts(options.against)
+    chosen = list(suites_from_names(options.suite, full=options.full))
+    with_others = [suite for suite in suites_from_names([REFERENCE]) if suite not in chosen]
+    return [*chosen, *with_others] if options.against else chosen
 
 
 def _prepared(
@@ -126,7 +146,9 @@ def _speaking(options: argparse.Namespace) -> Speaking:
         precision=options.precision,
         threads=options.threads,
         full=options.full,
-        extra={"against": list(options.against)} if options.against else {},
+        extra={"against": list(options.against), "folder": str(Path.cwd())}
+        if options.against
+        else {},
     )
 
 
@@ -206,113 +228,3 @@ def _judged_card(base: Baseline, found: Baseline, catalogue: Catalogue) -> ExitS
     for line in card_lines(base, found, comparison, status):
         print(line)
     return status
-
-
-def parser(description: str) -> argparse.ArgumentParser:
-    """The command line; `options.do` is the command."""
-    found = argparse.ArgumentParser(
-        description=description,
-        epilog="Exit codes: 0 green; 1 something became worse; 2 wrong usage, or sides that cannot "
-        "be compared; 3 something could not be measured; 130 Ctrl-C.",
-    )
-    commands = found.add_subparsers(dest="name", required=True, metavar="COMMAND")
-    _add_compare(_command(commands, "compare", compare, "this tree against another revision"))
-    _add_run(_command(commands, "run", measure_one, "this tree alone"))
-    _add_history(_command(commands, "history", show_history, "how metrics went on"))
-    _add_explain(_command(commands, "explain", explain, "what a metric is"))
-    _add_card(_command(commands, "card", judge_card, "an acceptance report against its baseline"))
-    _add_experiment(_command(commands, "experiment", experiment, "how often the gate is right"))
-    return found
-
-
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, do: Command, what: str
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=what, description=what.capitalize() + ".")
-    command.set_defaults(do=do)
-    return command
-
-
-def _add_compare(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--base", required=True, metavar="REV", help="branch, tag or commit")
-    _add_measuring(command)
-    add_outputs(command)
-
-
-def _add_run(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--baseline", type=Path, metavar="RECORD", help="judge what is the same at every run by it"
-    )
-    _add_measuring(command)
-    add_outputs(command)
-
-
-def _add_experiment(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE", help="keeps the trials, is continued")
-    command.add_argument(
-        "--trials", type=_positive, default=100, metavar="N", help="of each fault (100)"
-    )
-    faults = ", ".join(fault.name for fault in FAULTS)
-    command.add_argument(
-        "--fault", action="append", default=[], metavar="FAULT", help=f"only this of {faults}"
-    )
-    _add_speaking(command.add_argument_group("what is measured"))
-    command.set_defaults(full=False, against=[])
-
-
-def _add_measuring(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("what is measured")
-    _add_speaking(group)
-    names = ", ".join(suite.name for suite in SUITES)
-    group.add_argument(
-        "--suite",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        help=f"only these of {names}",
-    )
-    group.add_argument("--full", action="store_true", help="the large suite: all of them")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the order of turns (0)")
-    group.add_argument(
-        "--across", action="store_true", help="compare other voices, precisions or threads, too"
-    )
-    group.add_argument(
-        "--against", action="append", default=[], metavar="PROGRAM", help="measure this system, too"
-    )
-
-
-def _add_speaking(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--voice", type=Path, metavar="DIR", help="an exported voice (the demo's)")
-    group.add_argument("--source", type=Path, metavar="DIR", help="the checkpoints of that voice")
-    group.add_argument("--backend", choices=BACKENDS, default="cpu", help="cpu, without it")
-    group.add_argument("--precision", metavar="P", help="fp32, fp16, int8 (the backend's choice)")
-    group.add_argument(
-        "--threads", type=_positive, default=1, metavar="N", help="of the backend (1)"
-    )
-
-
-def _add_history(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE", help="as --history wrote it")
-    command.add_argument("--metric", metavar="PATTERN", help="only these: stage.*")
-    command.add_argument("--html", type=Path, metavar="FILE", help="a page with a picture for each")
-
-
-def _add_explain(command: argparse.ArgumentParser) -> None:
-    command.add_argument("metric", nargs="?", metavar="METRIC", help="one, or a pattern (list all)")
-    command.add_argument("--history", type=Path, metavar="FILE", help="show its last values")
-
-
-def _add_card(command: argparse.ArgumentParser) -> None:
-    command.add_argument("report", type=Path, metavar="REPORT", help="JSON of gpu_acceptance.py")
-    command.add_argument(
-        "--baselines", type=Path, default=ROOT / "baselines", metavar="DIR", help="one file a card"
-    )
-    command.add_argument("--update", action="store_true", help="make this report the baseline")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: needs 1 or more")
-    return number

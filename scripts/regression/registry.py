@@ -24,7 +24,7 @@ SUITES = (
     Suite("stages", "one call of each stage", "stages", 3, 175, seconds=40),
     Suite("speech", "sentences, streams and their first audio", "speech", 2, 30, seconds=30),
     Suite("throughput", "several speakers at once", "throughput", 2, 15, seconds=20),
-    Suite("export", "exporting the voice", "export", 2, 1, seconds=24),
+    Suite("export", "exporting the voice", "export", 4, 1, 60, True),
     Suite("reference", "the torch reference and other systems", "reference", 1, 8, 30, True),
     Suite("syllables", "what a recogniser hears", "syllables", 1, 1, 120, True),
     Suite("instructions", "instructions under callgrind", "instructions", 1, 1, 100, True),

@@ -479,3 +479,33 @@ def test_an_acceptance_that_failed_is_told(
     assert run(*words) == 0
     assert "the acceptance itself did not pass" in capsys.readouterr().out
     assert run(*words, "--update") == 2
+
+
+def test_other_systems_bring_the_suite_that_measures_them(bench: Bench) -> None:
+    assert compared("--against", "other=program --fast", "--suite", "calls") == 0
+    assert [name for name, _ in bench.calls] == ["graphs", "calls", "reference"]
+    extra = bench.settings["candidate"].extra
+    assert extra == {"against": ["other=program --fast"], "folder": str(Path.cwd())}
+
+
+def test_a_system_without_a_name_is_told_before_measuring(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert compared("--against", "program") == 2
+    assert "NAME=COMMAND" in capsys.readouterr().err
+    assert bench.calls == []
+
+
+def test_an_experiment_plants_its_faults_in_one_side_and_is_continued(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("experiment", tmp_path / "trials.jsonl", "--fault", "leak:5MB", "--trials", "1")
+    assert run(*words) == 1
+    said = capsys.readouterr().out
+    assert "| leak:5MB | 1 | 0 red |" in said
+    assert bench.settings["base"].plant == ""
+    assert bench.settings["candidate"].plant == "leak:5MB"
+    assert [name for name, _ in bench.calls] == ["allocation", "memory"]
+    assert run(*words) == 1
+    assert len(bench.calls) == 2
+    assert run("experiment", tmp_path / "other.jsonl", "--fault", "fire") == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from regression.commands import parser
+from regression.arguments import parser
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 WORKFLOW = ROOT / ".github" / "workflows" / "perf.yml"
