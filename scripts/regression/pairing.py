@@ -144,6 +144,8 @@ class _Run:
             ended = [side for side in self.active if side not in found]
             if ended and not number:
                 raise WorkerError(f"{' and '.join(ended)}: the suite gave no values")
+            if ended and found:  # what it had yet to measure would be missing on both sides
+                raise WorkerError(f"{' and '.join(ended)}: the suite ended after {number} rounds")
             if ended or not found:
                 return
             yield found

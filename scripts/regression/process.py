@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -68,11 +68,13 @@ class WorkerProcess:
 
     def __enter__(self) -> WorkerProcess:
         """Starts the process and waits until it has imported the suite."""
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="worker-", dir=self._settings.work, ignore_cleanup_errors=True
-        )
+        with self._starting():
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="worker-", dir=self._settings.work, ignore_cleanup_errors=True
+            )
         try:
-            self._started(Path(self._folder.name))
+            with self._starting():
+                self._started(Path(self._folder.name))
             settings = replace(self._settings, work=Path(self._folder.name) / "work")
             order = {"module": self._module, "settings": data_from_settings(settings)}
             self._ask(json.dumps(order))
@@ -107,6 +109,14 @@ class WorkerProcess:
         """The fields of an `Identity`."""
         found: Mapping[str, Any] = self._ask("identity")["identity"]
         return found
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        """Says that a full disk, or a system without room for a process, is this side's."""
+        try:
+            yield
+        except OSError as error:
+            raise WorkerError(f"{self._side}: cannot be started: {error}") from error
 
     def _started(self, folder: Path) -> None:
         for name in ("here", "work"):
@@ -146,7 +156,7 @@ class WorkerProcess:
             self._process.stdin.write(request.encode() + b"\n")
             self._process.stdin.flush()
         line = self._answer()
-        if not line:
+        if not line.endswith(b"\n"):  # nothing, or the half of an answer
             raise WorkerError(f"{self._side}: {self._death()}{self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
         if "skipped" in answer:

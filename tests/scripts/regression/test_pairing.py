@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from regression import process
 from regression.pairing import identities, measure, samples_from_sessions
 from regression.process import WorkerError
 from regression.record import SuiteStatus
@@ -144,10 +145,33 @@ def test_a_suite_without_values_is_a_crash(obedient: Obedient) -> None:
     assert found.outcome.reason == "base: the suite gave no values"
 
 
-def test_a_side_that_ends_early_ends_the_session(obedient: Obedient) -> None:
+def test_a_side_that_ends_before_the_other_is_a_crash(obedient: Obedient) -> None:
+    """What it had yet to measure would be missing on both sides, and nobody would know."""
     sides = {"base": obedient("base", rounds=1), "candidate": obedient("candidate")}
     found = measure(suite(), sides)
-    assert [len(values["one"].all) for values in found.values.values()] == [1, 1]
+    assert found.outcome.status is SuiteStatus.CRASHED
+    assert found.outcome.reason == "base: the suite ended after 1 rounds"
+
+
+def test_sides_may_end_early_together(obedient: Obedient) -> None:
+    sides = {side: obedient(side, rounds=2) for side in ("base", "candidate")}
+    found = measure(suite(), sides)
+    assert [len(values["one"].all) for values in found.values.values()] == [2, 2]
+
+
+def test_half_an_answer_is_a_crash(obedient: Obedient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_TO_DIE", 0.01)
+    monkeypatch.setattr(process.WorkerProcess, "_answer", lambda self: b'{"rea')
+    found = measure(suite(), {"candidate": obedient("candidate")})
+    assert found.outcome.status is SuiteStatus.CRASHED
+    assert found.outcome.reason.startswith("candidate: closed its answers")
+
+
+def test_a_side_that_cannot_be_started_is_a_crash(obedient: Obedient, tmp_path: Path) -> None:
+    settings = replace(obedient("candidate"), work=tmp_path / "nowhere")
+    found = measure(suite(), {"candidate": settings})
+    assert found.outcome.status is SuiteStatus.CRASHED
+    assert found.outcome.reason.startswith("candidate: cannot be started: ")
 
 
 def test_a_module_from_elsewhere_is_a_crash(obedient: Obedient, tmp_path: Path, root: Path) -> None:
