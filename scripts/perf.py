@@ -12,6 +12,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Sequence
 
 from regression.arguments import parser
@@ -35,8 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error, ExitStatus.USAGE)
     except SambertError as error:
         return _failed(error, ExitStatus.NOT_MEASURED)
-    except KeyboardInterrupt:
-        return _failed("interrupted before anything was measured", ExitStatus.INTERRUPTED)
+    except KeyboardInterrupt as reason:
+        told = str(reason) or "interrupted before anything was measured"
+        return _failed(told, ExitStatus.INTERRUPTED)
+    except Exception:  # Python's own status of 1 would be taken for a regression
+        traceback.print_exc()
+        return _failed("a fault of perf.py itself, see above", ExitStatus.NOT_MEASURED)
     return int(status)
 
 

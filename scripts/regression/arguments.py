@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from sambert_trt.engines.graphs import Precision
 from sambert_trt.runtime.backends import BACKENDS
 
 from .commands import (
@@ -106,7 +107,9 @@ def _add_speaking(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--voice", type=Path, metavar="DIR", help="an exported voice (the demo's)")
     group.add_argument("--source", type=Path, metavar="DIR", help="the checkpoints of that voice")
     group.add_argument("--backend", choices=BACKENDS, default="cpu", help="cpu, without it")
-    group.add_argument("--precision", metavar="P", help="fp32, fp16, int8 (the backend's choice)")
+    group.add_argument(
+        "--precision", choices=[one.value for one in Precision], help="the backend's choice"
+    )
     group.add_argument(
         "--threads", type=_positive, default=1, metavar="N", help="of the backend (1)"
     )

@@ -35,7 +35,7 @@ from .store import History, history_from_file, record_from_file
 from .suite import Settings, Suite
 from .systems import systems_from_texts
 from .terminal import card_lines, result_lines, show
-from .trees import Tree, tree_of_revision, working_tree
+from .trees import Tree, remove_abandoned, tree_of_revision, working_tree
 
 __all__ = [
     "ROOT",
@@ -80,7 +80,11 @@ def _measured(
         plan = Plan(options.command, suites, sides, trees, options.seed, options.across)
         report = run(plan, catalogue, show)
     if baseline is not None:
-        report = judged_against(report, baseline, across=options.across)
+        try:
+            report = judged_against(report, baseline, across=options.across)
+        except InputError:
+            outputs.write(report)
+            raise
     return _finished(report, outputs, history)
 
 
@@ -132,6 +136,7 @@ def _finished(report: Report, outputs: Outputs, history: History) -> ExitStatus:
 def _workspace() -> Iterator[Path]:
     """A folder for what workers write; removed at the end."""
     BUILD.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(BUILD, "run-")
     with tempfile.TemporaryDirectory(
         prefix="run-", dir=BUILD, ignore_cleanup_errors=True
     ) as folder:
@@ -213,7 +218,7 @@ def experiment(options: argparse.Namespace) -> ExitStatus:
             trees = dict.fromkeys(sides, tree)
             report = run(Plan(options.command, suites, sides, trees, number), catalogue, show)
         if not report.complete:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(f"interrupted; the trials that ended are in {options.file}")
         return report
 
     found = run_trials(options.file, faults, options.trials, compared, show)

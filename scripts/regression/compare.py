@@ -22,7 +22,7 @@ from .gate import (
     suspects,
     verdicts_from_record,
 )
-from .machine import cautions, differences, fingerprint
+from .machine import cautions, differences, fingerprint, obstacles
 from .pairing import Measured, identities, measure
 from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
 from .report import Report, of_suites, unsteady, without_times
@@ -135,6 +135,8 @@ def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
         values=of_suites(baseline.candidate.values, report.catalogue, measured),
     )
     remarks = compare_refusal(base, report.record.candidate, across=across)
+    elsewhere = obstacles(baseline.machine, report.record.machine)
+    remarks += tuple(f"the record is of another machine or software: {it}" for it in elsewhere)
     record = replace(report.record, base=base)
     told = "times and memory are shown and not judged: the record is of another run"
     judged = _judged(

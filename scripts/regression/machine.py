@@ -92,7 +92,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[st
 
 
 def obstacles(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
-    """Why times of two runs cannot be compared, in sentences; empty where they can."""
+    """What makes two runs differ besides the trees, in sentences; empty where nothing does."""
     found = list(_changed(one, other, (*_STEADY, "python", "versions")))
     found += _clocks_changed(one, other, ("pace", "mhz_limit"))
     if set(one.get("gpu", {})) != set(other.get("gpu", {})):

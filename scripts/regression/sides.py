@@ -23,7 +23,7 @@ from sambert_trt.engines.errors import InputError, SourceError
 from sambert_trt.engines.voice import manifest_from_directory
 
 from .suite import Settings
-from .trees import Tree
+from .trees import UNFINISHED, Tree, remove_abandoned
 
 __all__ = ["Speaking", "demo_source", "exported_voice", "settings_of_tree"]
 
@@ -52,10 +52,16 @@ class Speaking:
         """Looks at the voice before anything is done.
 
         Raises:
+            InputError: there are checkpoints of no voice: those of the demo voice are its own.
             VoiceError: the folder holds no voice.
         """
         if self.voice is not None:
             manifest_from_directory(self.voice)
+        elif self.source is not None:
+            raise InputError(
+                f"--source {self.source} is of no voice: name the voice that was exported of it "
+                "with --voice"
+            )
 
 
 def settings_of_tree(tree: Tree, how: Speaking, cache: Path, work: Path) -> Settings:
@@ -108,7 +114,8 @@ def exported_voice(tree: Path, cache: Path) -> Path:
     target = cache.absolute() / _key(tree, source)
     if not (target / "voice.json").is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="unfinished-", dir=cache))
+        remove_abandoned(cache)
+        folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=cache))
         try:
             _export(tree, source, folder)
             _rename(folder / "voice", target)

@@ -31,7 +31,16 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Tree", "dependency_notes", "linked", "project_file", "tree_of_revision", "working_tree"]
+__all__ = [
+    "UNFINISHED",
+    "Tree",
+    "dependency_notes",
+    "linked",
+    "project_file",
+    "remove_abandoned",
+    "tree_of_revision",
+    "working_tree",
+]
 
 _NAMED = 12
 """Of existing revisions, as many stand in an error; and digits of a commit in a folder's name."""
@@ -39,7 +48,7 @@ _NAMED = 12
 _ABANDONED = 86_400
 """Seconds after which a folder that was never completed is somebody's leftover."""
 
-_UNFINISHED = "unfinished-"
+UNFINISHED = "unfinished-"
 
 _OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
@@ -91,7 +100,7 @@ def tree_of_revision(root: Path, revision: str, cache: Path) -> Tree:
     if not path.is_dir():
         with _writing(path):
             cache.mkdir(parents=True, exist_ok=True)
-            _remove_abandoned(cache)
+            remove_abandoned(cache)
             _unpack(root, sha, path)
     linked(path)
     return Tree(path, revision, sha, changed=False)
@@ -268,7 +277,7 @@ def _last(text: str) -> str:
 
 
 def _unpack(root: Path, sha: str, path: Path) -> None:
-    folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=path.parent))
+    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
     try:
         (folder / "tree").mkdir()
         _extract_archive(root, sha, folder / "tree")
@@ -326,9 +335,9 @@ def _extract_tar(stream: IO[bytes], folder: Path) -> None:
             archive.extractall(folder)  # before Python 3.10.12; it is our own repository's
 
 
-def _remove_abandoned(cache: Path) -> None:
-    """Removes what runs have left that were ended from outside."""
-    for folder in cache.glob(f"{_UNFINISHED}*"):
+def remove_abandoned(cache: Path, prefix: str = UNFINISHED) -> None:
+    """Removes the folders that runs have left that were ended from outside, a day ago or more."""
+    for folder in cache.glob(f"{prefix}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -281,6 +282,19 @@ def test_ctrl_c_before_anything_was_measured(
     assert "before anything was measured" in capsys.readouterr().err
 
 
+def test_a_fault_of_its_own_is_not_taken_for_a_regression(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(sides: Sides) -> dict[str, Identity]:
+        raise ValueError("three legs")
+
+    monkeypatch.setattr(compare, "identities", fault)
+    assert compared() == 3
+    said = capsys.readouterr().err
+    assert "ValueError: three legs" in said
+    assert said.splitlines()[-1] == "perf: a fault of perf.py itself, see above"
+
+
 @pytest.mark.parametrize(
     ("field", "values"),
     [
@@ -314,6 +328,8 @@ def test_different_sides_are_refused_with_both_values(
         (("compare", "--base", "main", "--voice", "."), "voice.json"),
         (("run", "--baseline", "nothing.json"), "nothing.json"),
         (("run", "--threads", "0"), "needs 1 or more"),
+        (("run", "--precision", "fp17"), "invalid choice: 'fp17'"),
+        (("run", "--source", "checkpoints"), "--source checkpoints is of no voice"),
         (("explain", "no.such.metric"), "no metric 'no.such.metric'"),
         (("history", "nothing.jsonl"), "nothing.jsonl"),
         (("card", "nothing.json"), "nothing.json"),
@@ -404,8 +420,20 @@ def test_a_record_of_another_voice_is_refused(
 ) -> None:
     baseline_of(bench, tmp_path / "record")
     bench.speaking["candidate"] = replace(fake_perf.identity(), voice="other")
-    assert run("run", "--suite", "graphs", "--baseline", tmp_path / "record") == 2
+    words = ("--baseline", tmp_path / "record", "--json", tmp_path / "measured")
+    assert run("run", "--suite", "graphs", *words) == 2
     assert "other" in capsys.readouterr().err
+    assert record_from_file(tmp_path / "measured").candidate.values == NODES
+
+
+def test_a_record_of_another_machine_is_told(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline_of(bench, tmp_path / "record")
+    bench.machines = [{**fake_perf.MACHINE, "id": "another"}]
+    assert run("run", "--suite", "graphs", "--baseline", tmp_path / "record") == 0
+    said = capsys.readouterr().out
+    assert "of another machine or software: id: 0badcafe, then another" in said
 
 
 def test_a_voice_of_the_users_speaks_on_both_sides(
@@ -421,6 +449,9 @@ def test_a_voice_of_the_users_speaks_on_both_sides(
 
 
 def test_the_workspace_is_removed(bench: Bench, tmp_path: Path) -> None:
+    left = tmp_path / "build" / "run-left"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
     assert compared() == 0
     assert list((tmp_path / "build").glob("run-*")) == []
 
