@@ -94,3 +94,9 @@ def test_every_metric_can_be_explained_and_is_listed() -> None:
         assert meant(CATALOGUE, metric.name) == [metric]
         first = next(iter(explained(CATALOGUE, [metric], metric.name, None)))
         assert first.startswith(metric.name)
+
+
+def test_numbers_of_a_card_are_not_a_suite_to_compare() -> None:
+    (metric,) = meant(CATALOGUE, "card.contexts.context_bytes")
+    words = list(explained(CATALOGUE, [metric], metric.name, None))
+    assert any("python scripts/perf.py card REPORT" in line for line in words)
