@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     noise = Noise(jitter=tuple(options.jitter))
     print("| sessions x rounds | truth | interval holds it | one look red | second look | red |")
     print("|---|---|---|---|---|---|")
-    for sessions, rounds in _designs(options.design or ["3x25", "2x10", "6x1"]):
+    for sessions, rounds in _designs(options.design or ["5x15", "3x25", "2x10", "6x1"]):
         for effect in (0.0, options.effect):
             found = rates(sessions, rounds, effect, options.comparisons, noise=noise, metric=metric)
             shares = (found.covered, found.first, found.again, found.red)

@@ -8,7 +8,6 @@ the other side's turn comes before the machine has changed.
 
 from __future__ import annotations
 
-import gc
 import itertools
 import statistics
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from ..clock import Clock, clock_of_process
 from ..opening import opened_backend, opened_voice
 from ..suite import Settings
 from ..text import SHORT
+from ..timing import settled, without_collector
 
 if TYPE_CHECKING:
     from sambert_trt.engines.graphs import Stage
@@ -54,8 +54,7 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
             stack.callback(session.close)
             calls[f"stage.{stage.value}.seconds"] = call = _call(session, traffic, clock)
             call()
-        gc.collect()
-        gc.freeze()
+        settled()
         for name in itertools.cycle(calls):
             yield {name: _median(calls[name], clock)}
 
@@ -121,11 +120,8 @@ def _seconds(work: Callable[[], object], clock: Clock) -> float:
 
 def _median(call: Call, clock: Clock) -> float:
     """Of as many calls as fit into the budget, without the collector."""
-    gc.disable()
-    try:
+    with without_collector():
         started, found = clock(), [call()]
         while (len(found) + 1) * (clock() - started) < len(found) * _BUDGET:
             found.append(call())
-    finally:
-        gc.enable()
     return statistics.median(found)
