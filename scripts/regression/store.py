@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -57,26 +57,6 @@ class History:
 
     records: tuple[Record, ...]
     notes: tuple[str, ...] = ()
-
-    def of(
-        self,
-        *,
-        machine: Callable[[Mapping[str, Any]], bool] = lambda _: True,
-        voice: str | None = None,
-        metric: str | None = None,
-    ) -> History:
-        """The records of a machine, of a voice, and that hold a value of a measured name."""
-
-        def wanted(record: Record) -> bool:
-            side = record.candidate
-            spoke = side.identity.voice if side.identity else None
-            return (
-                machine(record.machine)
-                and (voice is None or spoke == voice)
-                and (metric is None or metric in side.values)
-            )
-
-        return History(tuple(filter(wanted, self.records)), self.notes)
 
 
 def json_from_record(record: Record) -> dict[str, Any]:

@@ -142,17 +142,6 @@ def test_a_history_grows_line_by_line(tmp_path: Path) -> None:
     assert history.notes == ()
 
 
-def test_a_history_is_read_by_machine_voice_and_metric(tmp_path: Path) -> None:
-    path = tmp_path / "history.jsonl"
-    for voice, machine in (("demo", "a"), ("other", "a"), ("demo", "b")):
-        append_record(path, record(voice, machine))
-    history = history_from_file(path)
-    assert len(history.of(voice="demo").records) == 2
-    assert len(history.of(machine=lambda facts: facts["id"] == "b").records) == 1
-    assert len(history.of(metric="stage.vocoder.seconds").records) == 3
-    assert history.of(metric="stage.postnet.seconds").records == ()
-
-
 def test_a_line_that_was_cut_off_is_named_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     append_record(path, record(machine="a"))
