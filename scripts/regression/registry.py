@@ -21,7 +21,7 @@ SUITES = (
     Suite("memory", "memory of a process that speaks", "memory", 3, 1, seconds=30),
     Suite("start", "a fresh process until it can speak", "start", 2, 10, seconds=26),
     Suite("load", "opening and closing each stage", "load", 2, 56, seconds=15),
-    Suite("stages", "one call of each stage", "stages", 5, 105, seconds=48),
+    Suite("stages", "one call of each stage", "stages", 5, 105, seconds=50),
     Suite("speech", "sentences, streams and their first audio", "speech", 2, 30, seconds=30),
     Suite("throughput", "several speakers at once", "throughput", 2, 15, seconds=20),
     Suite("export", "exporting the voice", "export", 4, 1, 60, True),
