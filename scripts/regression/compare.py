@@ -114,7 +114,7 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
     found = _Found({name: {} for name in plan.sides})
     interrupted = False
     try:
-        _measure_all(plan, found, say)
+        _measure_all(plan, catalogue, found, say)
         _look_again(plan, suspects(verdicts_from_record(found.put(record), catalogue)), found, say)
     except KeyboardInterrupt:
         interrupted = True
@@ -148,12 +148,23 @@ def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
     return replace(judged, catalogue=report.catalogue)
 
 
-def _measure_all(plan: Plan, found: _Found, say: Say) -> None:
+def _measure_all(plan: Plan, catalogue: Catalogue, found: _Found, say: Say) -> None:
     for suite in plan.suites:
         say(f"{suite.name:13}")
-        measured = plan.measure(suite, plan.sides, seed=plan.seed)
+        measured = _known(plan.measure(suite, plan.sides, seed=plan.seed), catalogue)
         found.add(measured)
         say(f"{_outcome_words(measured)}\n")
+
+
+def _known(measured: Measured, catalogue: Catalogue) -> Measured:
+    """What was measured; a crash where a name is of no metric, which would end the whole run."""
+    names = {name for values in measured.values.values() for name in values}
+    strange = sorted(n for n in names if not any(m.matches(n) for m in catalogue.metrics))
+    if not strange:
+        return measured
+    reason = f"{', '.join(strange)}: of no metric; write it into regression/metrics.toml"
+    outcome = replace(measured.outcome, status=SuiteStatus.CRASHED, reason=reason)
+    return Measured({side: {} for side in measured.values}, outcome)
 
 
 def _look_again(plan: Plan, names: Collection[str], found: _Found, say: Say) -> None:

@@ -282,6 +282,17 @@ def test_ctrl_c_before_anything_was_measured(
     assert "before anything was measured" in capsys.readouterr().err
 
 
+def test_a_name_of_no_metric_crashes_its_suite_alone(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = {"graph.vocoder.colour": Samples(((1.0,),))}
+    bench.values["stages"] = {"base": strange, "candidate": strange}
+    assert compared("--suite", "stages") == 3
+    said = capsys.readouterr().out
+    assert "suite stages crashed: graph.vocoder.colour: of no metric" in said
+    assert "none of 1 metrics became worse, suite stages crashed" in said
+
+
 def test_a_fault_of_its_own_is_not_taken_for_a_regression(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
