@@ -88,6 +88,11 @@ class Metric:
         """Whether a measured name is of this metric."""
         return _pattern(self.name).fullmatch(measured) is not None
 
+    def fields(self, measured: str) -> tuple[str, ...]:
+        """What stands in the name's braces; empty where the name is of another metric."""
+        found = _pattern(self.name).fullmatch(measured)
+        return found.groups() if found else ()
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -161,4 +166,4 @@ def _tolerance(value: object) -> float:
 
 @cache
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\\{\w+\\\}", r"[^.]+", re.escape(name)))
+    return re.compile(re.sub(r"\\\{\w+\\\}", r"([^.]+)", re.escape(name)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 from .catalogue import Gate, Metric, Scale
 from .inference import Change
@@ -20,9 +19,7 @@ _UNITS = {
 
 def label(metric: Metric, name: str) -> str:
     """The title, and what stands in the name's fields: `one call of a stage (vocoder)`."""
-    pattern = re.sub(r"\\\{\w+\\\}", r"([^.]+)", re.escape(metric.name))
-    found = re.fullmatch(pattern, name)
-    fields = found.groups() if found else ()
+    fields = metric.fields(name)
     return f"{metric.title} ({', '.join(fields)})" if fields else metric.title
 
 
