@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from .html_page import html_page
 from .report_blocks import (
     Block,
     Cell,
@@ -47,29 +48,14 @@ class Drawings:
 
 def report_html(document: Document, drawings: Drawings) -> str:
     """The text of report.html."""
-    lines = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        '<meta name="referrer" content="no-referrer">',
-        f"<title>{_text(document.title)}</title>",
-        f"<style>{STYLE}</style>",
-        "</head>",
-        "<body>",
-        '<a class="skip" href="#content">Skip to the report</a>',
-        *_header(document),
-        '<main id="content">',
-        *_lead(document, drawings),
-        *(line for section in document.sections for line in _section(section, drawings)),
-        "</main>",
-        "</body>",
-        "</html>",
-    ]
-    return "\n".join(lines) + "\n"
+    sections = (line for section in document.sections for line in _section(section, drawings))
+    return html_page(
+        _text(document.title),
+        style=STYLE,
+        policy=_POLICY,
+        header=_header(document),
+        content=(*_lead(document, drawings), *sections),
+    )
 
 
 def _header(document: Document) -> Iterator[str]:

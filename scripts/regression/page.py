@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from sambert_trt.calibration.html_page import html_page
+
 from .style import STYLE
 from .words import one_line
 
@@ -30,28 +32,13 @@ TABLE_END = "</tbody></table></div>"
 
 def page(title: str, subtitle: str, content: Sequence[str]) -> str:
     """A page of the project's look around lines of HTML."""
-    lines = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        '<meta name="referrer" content="no-referrer">',
-        f"<title>{text(title)}</title>",
-        f"<style>{STYLE}</style>",
-        "</head>",
-        "<body>",
-        '<a class="skip" href="#content">Skip to the report</a>',
-        f"<header><h1>{text(title)}</h1><p>{text(subtitle)}</p></header>",
-        '<main id="content">',
-        *content,
-        "</main>",
-        "</body>",
-        "</html>",
-    ]
-    return "\n".join(lines) + "\n"
+    return html_page(
+        text(title),
+        style=STYLE,
+        policy=_POLICY,
+        header=(f"<header><h1>{text(title)}</h1><p>{text(subtitle)}</p></header>",),
+        content=content,
+    )
 
 
 def table_head(names: Sequence[str], label: str) -> Iterator[str]:
