@@ -140,7 +140,7 @@ def measure_speed(text: str, rounds: int) -> dict[str, Any]:
 
 def _all_phones() -> dict[str, Sequence[str]]:
     """The tables of a voice with every phone there is."""
-    from sambert_trt.runtime.text.latin import LETTERS
+    from sambert_trt.runtime.text.letters import LETTERS
     from sambert_trt.runtime.text.phones import syllable_table
 
     phones = {phone for syllable in syllable_table().values() for phone in syllable}

@@ -22,7 +22,7 @@ from .letters import CHINESE_LETTERS, CHINESE_WORDS, LETTERS, letter_phones, spe
 from .phones import Syllable, phones_from_syllable, syllable_table
 from .sounds import arpabet_from_spelling
 
-__all__ = ["LETTERS", "LatinReading", "latin_reading", "latin_syllables"]
+__all__ = ["LatinReading", "latin_reading", "latin_syllables"]
 
 _LONGEST = 40
 """Letters of a word that dictionaries and rules are asked about; longer ones are spelled."""
