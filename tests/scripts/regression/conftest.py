@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +17,8 @@ if str(ROOT / "scripts") not in sys.path:
 
 if TYPE_CHECKING:
     from regression.suite import Settings
+
+    from sambert_trt.runtime.onnx_backend import OnnxSession
 
 OBEDIENT = """
 import os, subprocess, sys, time
@@ -37,6 +39,22 @@ def rounds(settings):
             print("end", tell["side"], file=log, flush=True)
             exec(tell.get("at_end", ""))
 """
+
+
+@pytest.fixture
+def opened_sessions(monkeypatch: pytest.MonkeyPatch) -> list[OnnxSession]:
+    """Every session of the processor's backend, as it is opened."""
+    from sambert_trt.runtime.onnx_backend import OnnxSession
+
+    opened: list[OnnxSession] = []
+    construct = OnnxSession.__init__
+
+    def noted(self: OnnxSession, *args: Any) -> None:  # noqa: ANN401
+        opened.append(self)
+        construct(self, *args)
+
+    monkeypatch.setattr(OnnxSession, "__init__", noted)
+    return opened
 
 
 @pytest.fixture

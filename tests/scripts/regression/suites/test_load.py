@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from regression.catalogue import catalogue_from_file
@@ -18,16 +17,8 @@ from sambert_trt.runtime.onnx_backend import OnnxSession
 
 
 def test_every_stage_is_opened_and_closed_in_turn(
-    tiny_voice: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_voice: Callable[[str], Path], tmp_path: Path, opened_sessions: list[OnnxSession]
 ) -> None:
-    opened: list[OnnxSession] = []
-    construct = OnnxSession.__init__
-
-    def noted(self: OnnxSession, *args: Any) -> None:  # noqa: ANN401
-        opened.append(self)
-        construct(self, *args)
-
-    monkeypatch.setattr(OnnxSession, "__init__", noted)
     settings = Settings(tmp_path, tiny_voice("plain"), tmp_path)
     with closing(load.rounds(settings)) as rounds:  # type: ignore[type-var]
         found = list(itertools.islice(rounds, len(Stage) + 1))
@@ -40,8 +31,8 @@ def test_every_stage_is_opened_and_closed_in_turn(
     )
     catalogue = catalogue_from_file()
     assert {catalogue.metric(name).suite for values in found for name in values} == {"load"}
-    assert len(opened) > 2 * len(Stage)
-    assert all(session.closed for session in opened)
+    assert len(opened_sessions) > 2 * len(Stage)
+    assert all(session.closed for session in opened_sessions)
 
 
 @pytest.mark.parametrize(("seconds", "times"), [(0.5, 1), (0.039, 1), (0.01, 4), (0.0, 40)])

@@ -99,19 +99,11 @@ def test_calls_fill_the_budget_and_do_not_exceed_it(seconds: float, calls: int) 
 
 
 def test_what_was_opened_is_closed(
-    tiny_voice: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_voice: Callable[[str], Path], tmp_path: Path, opened_sessions: list[OnnxSession]
 ) -> None:
-    opened: list[OnnxSession] = []
-    construct = OnnxSession.__init__
-
-    def noted(self: OnnxSession, *args: Any) -> None:  # noqa: ANN401
-        opened.append(self)
-        construct(self, *args)
-
-    monkeypatch.setattr(OnnxSession, "__init__", noted)
     rounds: Iterator[Any] = stages.rounds(Settings(tmp_path, tiny_voice("plain"), tmp_path))
     next(rounds)
-    assert sum(not session.closed for session in opened) == len(Stage)
+    assert sum(not session.closed for session in opened_sessions) == len(Stage)
     rounds.close()  # type: ignore[attr-defined]
-    assert len(opened) == 2 * len(Stage)
-    assert all(session.closed for session in opened)
+    assert len(opened_sessions) == 2 * len(Stage)
+    assert all(session.closed for session in opened_sessions)
