@@ -33,7 +33,6 @@ __all__ = [
     "Word",
     "apply_sandhi",
     "cut_words",
-    "lexical_pinyin",
     "merge_erhua",
     "words_from_text",
 ]
@@ -60,11 +59,6 @@ class _Text:
     given: Mapping[int, str]
     lexicon: UserLexicon
     runs: Mapping[tuple[int, int], Entry]
-
-
-def lexical_pinyin(text: str, lexicon: UserLexicon | None = None) -> list[str]:
-    """The numbered syllables of a normalised text before sandhi; the 儿 of erhua is `r5`."""
-    return [s for word in words_from_text(text, lexicon) for s in word.syllables]
 
 
 def words_from_text(text: str, lexicon: UserLexicon | None = None) -> list[Word]:

@@ -18,7 +18,6 @@ from sambert_trt.runtime.text.phones import phones_from_syllable
 from sambert_trt.runtime.text.pronounce import (
     Kind,
     apply_sandhi,
-    lexical_pinyin,
     merge_erhua,
     words_from_text,
 )
@@ -33,6 +32,11 @@ HANZI = st.text(
 COMMON = st.text(
     alphabet=st.sampled_from("一不儿个了得地着长行还的我你好三百万里上子们重"), max_size=30
 )
+
+
+def lexical_pinyin(text: str, lexicon: UserLexicon | None = None) -> list[str]:
+    """The numbered syllables of a normalised text before sandhi; the 儿 of erhua is `r5`."""
+    return [s for word in words_from_text(text, lexicon) for s in word.syllables]
 
 
 def distance(found: list[str], expected: list[str]) -> int:
