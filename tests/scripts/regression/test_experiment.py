@@ -22,7 +22,7 @@ from regression.experiment import (
 )
 from regression.gate import ExitStatus
 from regression.plant import plant_from_text
-from regression.registry import suites_from_names
+from regression.registry import SUITES, suites_from_names
 from regression.report import Report
 
 from sambert_trt.engines.errors import InputError
@@ -99,3 +99,7 @@ def test_a_file_of_something_else_is_named_with_its_line(tmp_path: Path, line: s
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
     with pytest.raises(InputError, match="line 3 is no trial"):
         trials_from_file(path)
+
+
+def test_nothing_is_planted_in_a_whole_default_comparison() -> None:
+    assert NOTHING.suites == tuple(suite.name for suite in SUITES if not suite.by_choice)
