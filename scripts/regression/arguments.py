@@ -69,6 +69,9 @@ def _add_experiment(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--trials", type=_positive, default=100, metavar="N", help="of each fault (100)"
     )
+    command.add_argument(
+        "--first", type=int, default=0, metavar="N", help="number of the first trial, its seed (0)"
+    )
     faults = ", ".join(fault.name for fault in FAULTS)
     command.add_argument(
         "--fault", action="append", default=[], metavar="FAULT", help=f"only this of {faults}"

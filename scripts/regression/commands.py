@@ -221,7 +221,8 @@ def experiment(options: argparse.Namespace) -> ExitStatus:
             raise KeyboardInterrupt(f"interrupted; the trials that ended are in {options.file}")
         return report
 
-    found = run_trials(options.file, faults, options.trials, compared, show)
+    numbers = range(options.first, options.first + options.trials)
+    found = run_trials(options.file, faults, numbers, compared, show)
     for line in results(found, faults):
         print(line)
     return ExitStatus.GREEN if reached(found, faults) else ExitStatus.REGRESSION

@@ -115,7 +115,8 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
     interrupted = False
     try:
         _measure_all(plan, catalogue, found, say)
-        _look_again(plan, suspects(verdicts_from_record(found.put(record), catalogue)), found, say)
+        suspected = suspects(verdicts_from_record(found.put(record), catalogue))
+        _look_again(plan, suspected, catalogue, found, say)
     except KeyboardInterrupt:
         interrupted = True
     record = replace(found.put(record), machine_after=fingerprint())
@@ -167,16 +168,20 @@ def _known(measured: Measured, catalogue: Catalogue) -> Measured:
     return Measured({side: {} for side in measured.values}, outcome)
 
 
-def _look_again(plan: Plan, names: Collection[str], found: _Found, say: Say) -> None:
-    """Measures these suites in new processes: something has failed in them."""
+def _look_again(
+    plan: Plan, names: Collection[str], catalogue: Catalogue, found: _Found, say: Say
+) -> None:
+    """Measures these in new processes: they look worse than they may be."""
     if not names:
         return
     found.again = {name: {} for name in plan.sides}
     for suite in plan.suites:
-        if suite.name in names:
+        only = tuple(name for name in names if catalogue.metric(name).suite == suite.name)
+        if only:
             say(f"{suite.name:13}again: ")
             larger = replace(suite, sessions=SECOND_LOOK * suite.sessions)
-            measured = plan.measure(larger, plan.sides, seed=plan.seed + 1)
+            sides = {side: replace(settings, only=only) for side, settings in plan.sides.items()}
+            measured = plan.measure(larger, sides, seed=plan.seed + 1)
             found.add_again(measured)
             say(f"{_outcome_words(measured)}\n")
 
@@ -209,15 +214,14 @@ def _of_machine(record: Record, changed: Sequence[str]) -> Iterator[str]:
 
 
 def _clocks(record: Record) -> tuple[str, ...]:
-    """What changed of how fast the machine is.
+    """What somebody or the heat changed of how fast the machine is.
 
-    The pace of a loop tells that only on a machine that is calm: where others share its cores it
-    is theirs, and what takes turns meets it alike.
+    The pace of a loop is told and not among it: on a virtual machine it is the neighbours', comes
+    and goes within seconds, and meets alike what takes turns.
     """
-    ends = (record.machine, _without_own(record))
-    busy = any(cautions({name: end.get(name) for name in ("load", "cores")}) for end in ends)
-    left_out = ("versions", "pace") if busy else ("versions",)
-    return differences(*({n: v for n, v in end.items() if n not in left_out} for end in ends))
+    ends = (record.machine, record.machine_after)
+    told = ("versions", "pace")
+    return differences(*({n: v for n, v in end.items() if n not in told} for end in ends))
 
 
 def _without_own(record: Record) -> dict[str, Any]:

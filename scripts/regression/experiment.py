@@ -114,28 +114,31 @@ def fault_from_text(text: str) -> Fault:
 
 
 def run_trials(
-    path: Path, faults: Sequence[Fault], count: int, compare: Compare, say: Callable[[str], None]
+    path: Path,
+    faults: Sequence[Fault],
+    numbers: Sequence[int],
+    compare: Compare,
+    say: Callable[[str], None],
 ) -> dict[str, list[Trial]]:
     """Makes the trials that the file lacks, all faults in turn; returns all of them by fault.
 
     Args:
         path: one trial a line; each is written when it has ended.
-        count: of the trials of each fault.
+        numbers: of the trials of each fault.
 
     Raises:
         InputError: the file holds something else.
         OSError: it cannot be written.
     """
     known = {(one.fault, one.number): one for one in trials_from_file(path)}
-    for number in range(count):
+    for number in numbers:
         for fault in faults:
             if (fault.name, number) not in known:
-                say(f"{fault.name}, trial {number + 1} of {count}\n")
+                say(f"{fault.name}, trial {number}, to {numbers[-1]}\n")
                 trial = _trial(fault, number, compare(fault, number))
                 _append(path, trial)
                 known[fault.name, number] = trial
-    found = {fault.name: [known[fault.name, number] for number in range(count)] for fault in faults}
-    return found
+    return {fault.name: [known[fault.name, number] for number in numbers] for fault in faults}
 
 
 def results(found: Mapping[str, Sequence[Trial]], faults: Sequence[Fault]) -> Iterator[str]:

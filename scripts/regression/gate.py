@@ -2,7 +2,7 @@
 
 A `limit` metric fails where the candidate's value is worse than the tolerance. A `paired` one fails
 where the whole interval is, and both sides' values lie apart, twice: in new processes by
-themselves, started for a suite whose first look leans that way, and in both looks together.
+themselves, started where the first look leans that way, and in both looks together.
 """
 
 from __future__ import annotations
@@ -145,12 +145,12 @@ def judged_values(
 
 
 def suspects(verdicts: Iterable[Verdict]) -> list[str]:
-    """The suites to measure again, in new processes and `SECOND_LOOK` times as many sessions.
+    """The names to measure again, in new processes and `SECOND_LOOK` times as many sessions.
 
-    Those of paired metrics whose estimate is worse than the tolerance, where the interval or the
-    rank test sees a change at all.
+    Paired metrics whose estimate is worse than the tolerance, where the interval or the rank test
+    sees a change at all.
     """
-    return list(dict.fromkeys(one.metric.suite for one in verdicts if _leans(one)))
+    return [one.name for one in verdicts if _leans(one)]
 
 
 def confirmed(first: Verdict, second: Verdict, together: Verdict) -> Verdict:

@@ -65,7 +65,9 @@ def _lead(report: Report) -> Iterator[str]:
 
 
 def _counted(report: Report) -> Iterator[tuple[str, list[Verdict]]]:
-    yield "worse or missing", report.failures
+    yield "worse or missing", report.of(Status.WORSE, Status.MISSING)
+    if report.of(Status.UNUSABLE):
+        yield Status.UNUSABLE.value, report.of(Status.UNUSABLE)
     for status in (Status.BETTER, Status.UNDECIDED, Status.OK, Status.NOT_JUDGED, Status.NEW):
         yield status.value, report.of(status)
 

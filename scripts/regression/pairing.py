@@ -116,7 +116,7 @@ class _Run:
         with ExitStack() as stack:
             workers: dict[str, WorkerProcess] = {}
             for side in self._order(self._starts):
-                settings, module = self._sides[side], self._suite.module
+                settings, module = self._sides[side], self._suite.name
                 worker = WorkerProcess(side, settings, module, self._limit, hash_seed)
                 with self._skipping(side):
                     workers[side] = stack.enter_context(worker)
@@ -136,7 +136,10 @@ class _Run:
     def _rounds(self, workers: Mapping[str, WorkerProcess]) -> Iterator[Round]:
         for number in range(self._suite.rounds):
             found: dict[str, Mapping[str, float]] = {}
-            for side in self._order(self._turns):
+            order = self._order(self._turns)
+            for side in order if self._suite.together else ():
+                workers[side].begin()
+            for side in order:
                 with self._skipping(side):
                     values = workers[side].next()
                     if values is not None:

@@ -65,6 +65,7 @@ class WorkerProcess:
         self._side, self._settings, self._module = side, settings, module
         self._limit, self._hash_seed = limit, hash_seed
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._begun = False
 
     def __enter__(self) -> WorkerProcess:
         """Starts the process and waits until it has imported the suite."""
@@ -102,8 +103,16 @@ class WorkerProcess:
         Raises:
             NotMeasured: the suite cannot measure here.
         """
-        values: Mapping[str, float] | None = self._ask("next").get("values")
+        self.begin()
+        self._begun = False
+        values: Mapping[str, float] | None = self._told().get("values")
         return values
+
+    def begin(self) -> None:
+        """Lets it measure the round that `next` will give, unless it does so already."""
+        if not self._begun:
+            self._begun = True
+            self._send("next")
 
     def identity(self) -> Mapping[str, Any]:
         """The fields of an `Identity`."""
@@ -151,10 +160,16 @@ class WorkerProcess:
         self._answers.put(b"")
 
     def _ask(self, request: str) -> dict[str, Any]:
+        self._send(request)
+        return self._told()
+
+    def _send(self, request: str) -> None:
         assert self._process.stdin is not None
         with suppress(OSError):  # it has died: its answer is its end
             self._process.stdin.write(request.encode() + b"\n")
             self._process.stdin.flush()
+
+    def _told(self) -> dict[str, Any]:
         line = self._answer()
         if not line.endswith(b"\n"):  # nothing, or the half of an answer
             raise WorkerError(f"{self._side}: {self._death()}{self._last_words()}")

@@ -18,12 +18,13 @@ class Settings:
         tree: the source tree; its `build/ns` holds the `sambert_trt` that is measured.
         voice: an exported voice directory.
         source: the voice's checkpoint folder, where there is one (the export suite needs it).
-        backend: as `backend_from_name` takes it: cpu, onnx-cuda, tensorrt.
+        backend: as `backend_from_name` takes it: cpu, cuda, tensorrt.
         precision: as `open_voice` takes it; None: the backend's choice.
         threads: of the backend.
         work: a folder of this worker's own, to write into.
         full: the large suite was asked for.
         plant: what the gate's own experiment puts into this side, as plant.py reads it; "" nothing.
+        only: measured names that are wanted; a suite may leave others out. () is all.
         extra: options of single suites.
     """
 
@@ -36,7 +37,12 @@ class Settings:
     threads: int = 1
     full: bool = False
     plant: str = ""
+    only: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def wants(self, *names: str) -> bool:
+        """Whether any of these is to be measured."""
+        return not self.only or any(name in self.only for name in names)
 
 
 class Rounds(Protocol):
@@ -46,7 +52,8 @@ class Rounds(Protocol):
         """Gives measured values by name, one item a round; what it opened closes with it.
 
         It measures when it is asked for the next item and does nothing between items: the other
-        side measures then. A round ends within a few seconds.
+        side measures then. A round ends within a few seconds, and is empty where nothing of it is
+        wanted.
 
         Raises:
             NotMeasured: something it needs is not there; the message is the reason.
@@ -58,19 +65,20 @@ class Suite:
     """A group of metrics that are measured together.
 
     Attributes:
-        name: as `--suite` takes it.
+        name: as `--suite` takes it, and that of its module in `regression.suites`, whose `rounds`
+            is a `Rounds`.
         title: what it measures, in a few words.
-        module: in `regression.suites`; its `rounds` is a `Rounds`.
         sessions: how many pairs of processes; each pair starts afresh.
         rounds: how many rounds each process measures.
         by_choice: measured only with `--full` or by name.
         seconds: about how long it takes for both sides, with the demo voice on two cores.
+        together: both sides measure at once: nothing of it depends on how fast the machine is.
     """
 
     name: str
     title: str
-    module: str
     sessions: int
     rounds: int
     seconds: float
     by_choice: bool = False
+    together: bool = False

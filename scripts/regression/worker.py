@@ -42,7 +42,8 @@ def data_from_settings(settings: Settings) -> dict[str, Any]:
 
 def settings_from_data(data: Mapping[str, Any]) -> Settings:
     """The other way round."""
-    return Settings(**{**data, **{name: data[name] and Path(data[name]) for name in _PATHS}})
+    paths = {name: data[name] and Path(data[name]) for name in _PATHS}
+    return Settings(**{**data, **paths, "only": tuple(data["only"])})
 
 
 def main() -> int:

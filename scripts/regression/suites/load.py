@@ -6,7 +6,6 @@ changed.
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..clock import Clock, clock_of_process
 from ..opening import opened_backend
 from ..suite import Settings
-from ..timing import seconds_of, settled, without_collector
+from ..timing import in_turn, seconds_of
 from .stages import records_of_stages
 
 if TYPE_CHECKING:
@@ -40,13 +39,11 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
     clock = clock_of_process(settings.backend)
     with opened_backend(settings) as backend:
         records = records_of_stages(settings, backend)
-        for record in records.values():
-            backend.open(settings.voice, record).close()
-        settled()
-        for stage, record in itertools.cycle(records.items()):
-            opened, closed = _medians(partial(_once, settings, backend, record, clock))
-            name = f"load.{stage.value}"
-            yield {f"{name}.open.seconds": opened, f"{name}.close.seconds": closed}
+        tasks = [
+            partial(_medians, stage.value, partial(_once, settings, backend, record, clock))
+            for stage, record in records.items()
+        ]
+        yield from in_turn(tasks, settings)
 
 
 def _once(
@@ -59,11 +56,10 @@ def _once(
     return opened - started, seconds_of(session.close, clock)
 
 
-def _medians(once: Callable[[], tuple[float, float]]) -> tuple[float, float]:
+def _medians(stage: str, once: Callable[[], tuple[float, float]]) -> dict[str, float]:
     """Of as many times as fit into the budget."""
-    with without_collector():
-        found = [once()]
-        further = int(_BUDGET / max(sum(found[0]), _LEAST)) - 1
-        found += [once() for _ in range(further)]
-    opened, closed = zip(*found, strict=True)
-    return statistics.median(opened), statistics.median(closed)
+    found = [once()]
+    further = int(_BUDGET / max(sum(found[0]), _LEAST)) - 1
+    found += [once() for _ in range(further)]
+    opened, closed = map(statistics.median, zip(*found, strict=True))
+    return {f"load.{stage}.open.seconds": opened, f"load.{stage}.close.seconds": closed}

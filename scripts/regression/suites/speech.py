@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from ..clock import Clock, clock_of_process
 from ..opening import opened_voice
 from ..suite import Settings
 from ..text import LONG, MEDIUM, SHORT
-from ..timing import seconds_of, settled, without_collector
+from ..timing import Task, in_turn, seconds_of
 
 if TYPE_CHECKING:
     from sambert_trt.runtime import AudioChunk, Voice
@@ -39,17 +39,11 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
     """
     with opened_voice(settings) as voice:
         tasks = _tasks(voice, clock_of_process(settings.backend), full=settings.full)
-        for task in tasks:
-            task()
-        settled()
-        for task in itertools.cycle(tasks):
-            with without_collector():
-                values = task()
-            yield values
+        yield from in_turn(tasks, settings)
 
 
-def _tasks(voice: Voice, clock: Clock, *, full: bool) -> list[Callable[[], Values]]:
-    tasks: list[Callable[[], Values]] = [
+def _tasks(voice: Voice, clock: Clock, *, full: bool) -> list[Task]:
+    tasks: list[Task] = [
         partial(_short, voice, clock, _other_emotion(voice)),
         partial(_medium, voice, clock),
         partial(_read, voice, clock),

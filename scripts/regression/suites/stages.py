@@ -8,10 +8,10 @@ the other side's turn comes before the machine has changed.
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from acceptance.traffic import RecordingBackend, Run, Sequence, Traffic
@@ -20,7 +20,7 @@ from ..clock import Clock, clock_of_process
 from ..opening import opened_backend, opened_voice
 from ..suite import Settings
 from ..text import SHORT
-from ..timing import settled, without_collector
+from ..timing import Task, in_turn
 
 if TYPE_CHECKING:
     from sambert_trt.engines.graphs import Stage
@@ -48,15 +48,13 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
     with ExitStack() as stack:
         backend = stack.enter_context(opened_backend(settings))
         records = records_of_stages(settings, backend)
-        clock, calls = clock_of_process(settings.backend), {}
+        clock, tasks = clock_of_process(settings.backend), list[Task]()
         for stage, traffic in recorded_traffic(settings, backend, records).items():
             session = backend.open(settings.voice, records[stage])
             stack.callback(session.close)
-            calls[f"stage.{stage.value}.seconds"] = call = _call(session, traffic, clock)
-            call()
-        settled()
-        for name in itertools.cycle(calls):
-            yield {name: _median(calls[name], clock)}
+            name = f"stage.{stage.value}.seconds"
+            tasks.append(partial(_measured, name, _call(session, traffic, clock), clock))
+        yield from in_turn(tasks, settings)
 
 
 def records_of_stages(settings: Settings, backend: Backend) -> dict[Stage, StageRecord]:
@@ -118,10 +116,9 @@ def _seconds(work: Callable[[], object], clock: Clock) -> float:
     return clock() - started
 
 
-def _median(call: Call, clock: Clock) -> float:
-    """Of as many calls as fit into the budget, without the collector."""
-    with without_collector():
-        started, found = clock(), [call()]
-        while (len(found) + 1) * (clock() - started) < len(found) * _BUDGET:
-            found.append(call())
-    return statistics.median(found)
+def _measured(name: str, call: Call, clock: Clock) -> dict[str, float]:
+    """The median of as many calls as fit into the budget."""
+    started, found = clock(), [call()]
+    while (len(found) + 1) * (clock() - started) < len(found) * _BUDGET:
+        found.append(call())
+    return {name: statistics.median(found)}

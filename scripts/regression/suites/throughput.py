@@ -5,19 +5,19 @@ Only the wall tells that. The voice may work with as many threads as a user's ow
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..opening import opened_voice
 from ..suite import Settings
 from ..text import SHORT
-from ..timing import settled, without_collector
+from ..timing import in_turn
 
 if TYPE_CHECKING:
     from sambert_trt.runtime import Voice
@@ -35,15 +35,10 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
     """
     threads = max(settings.threads, min(os.cpu_count() or 1, max(_SPEAKERS)))
     with opened_voice(replace(settings, threads=threads)) as voice:
-        _factor(voice, max(_SPEAKERS))
-        settled()
-        for speakers in itertools.cycle(_SPEAKERS):
-            with without_collector():
-                factor = _factor(voice, speakers)
-            yield {f"throughput.{speakers}.factor": factor}
+        yield from in_turn([partial(_factor, voice, count) for count in _SPEAKERS], settings)
 
 
-def _factor(voice: Voice, speakers: int) -> float:
+def _factor(voice: Voice, speakers: int) -> dict[str, float]:
     """Seconds of speech for a second, from when all have begun until the last is done."""
     together = threading.Barrier(speakers + 1)
 
@@ -56,4 +51,4 @@ def _factor(voice: Voice, speakers: int) -> float:
         together.wait()
         started = time.perf_counter()
         spoken = sum(future.result() for future in futures)
-        return spoken / (time.perf_counter() - started)
+        return {f"throughput.{speakers}.factor": spoken / (time.perf_counter() - started)}

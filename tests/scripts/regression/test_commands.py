@@ -183,6 +183,7 @@ def test_what_failed_is_measured_again_in_more_processes(
     (graphs, once), (first, sessions), (second, more) = bench.calls
     assert (graphs, first, second) == ("graphs", "stages", "stages")
     assert more > sessions > once
+    assert {side.only for side in bench.settings.values()} == {("stage.vocoder.seconds",)}
     assert record_from_file(tmp_path / "j").second_look is not None
     assert "in new processes" in capsys.readouterr().out
 
@@ -200,14 +201,14 @@ def test_a_failure_that_does_not_come_again_is_green(bench: Bench) -> None:
 
 def test_changed_clocks_leave_times_open(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     bench.values["stages"] = slow
-    bench.machines.append({**fake_perf.MACHINE, "pace": 0.0014})
+    bench.machines.append({**fake_perf.MACHINE, "governor": "powersave"})
     assert compared("--suite", "stages") == 0
     said = capsys.readouterr().out
     assert "undecided  stage.vocoder.seconds" in said
-    assert "pace: 0.001, then 0.0014 (+40%)" in said
+    assert "governor: performance, then powersave" in said
 
 
-def test_the_pace_of_a_busy_machine_leaves_nothing_open(
+def test_the_pace_of_a_machine_is_told_and_leaves_nothing_open(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.values["stages"] = slow

@@ -41,7 +41,7 @@ def comparing(asked: list[tuple[str, int]]) -> Callable[[Fault, int], Report]:
 
 
 def trials(path: Path, count: int, asked: list[tuple[str, int]]) -> dict[str, list[Trial]]:
-    return run_trials(path, (NOTHING, SLOW), count, comparing(asked), lambda line: None)
+    return run_trials(path, (NOTHING, SLOW), range(count), comparing(asked), lambda line: None)
 
 
 def test_an_experiment_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:

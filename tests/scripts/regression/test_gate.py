@@ -182,7 +182,7 @@ def test_the_second_look_decides() -> None:
 def test_suspects_are_what_leans_beyond_the_tolerance() -> None:
     leaning = judge(PAIRED, timed(), timed(1.05))
     assert leaning.status is Status.UNDECIDED
-    assert suspects([leaning, judge(PAIRED, timed(), timed(1.1))]) == ["stages"]
+    assert suspects([leaning, judge(PAIRED, timed(), timed(1.1))]) == [PAIRED.name] * 2
     uncertain = judge(PAIRED, Samples(((1.0,), (1.0,))), Samples(((1.3,), (1.0,))))
     assert uncertain.change is not None
     assert uncertain.change.estimate > 1.1

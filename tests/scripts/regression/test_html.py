@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ from regression.catalogue import catalogue_from_file
 from regression.history import history_html
 from regression.html import html
 from regression.plots import Lane, Point, Row, distribution, forest, trend
+from regression.report import unsteady
 from regression.store import History
 
 VOID = ("meta", "br", "link")
@@ -70,6 +72,14 @@ def test_the_verdict_failures_and_reasons_are_there(page: str) -> None:
     assert "suite load crashed" in page
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in page
     assert "graph.vocoder.kernels" in page
+
+
+def test_what_is_unusable_is_not_counted_as_worse() -> None:
+    report = fake_perf.report()
+    verdicts = unsteady(report.verdicts, "governor: performance, then powersave")
+    tiles = re.sub("<[^>]+>", "", html(replace(report, verdicts=verdicts)))
+    assert "worse or missing 2" in tiles
+    assert "unusable 1" in tiles
 
 
 def test_both_looks_of_a_failure_are_drawn(page: str) -> None:

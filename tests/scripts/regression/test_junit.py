@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import fake_perf
 import pytest
 from regression.junit import junit
 from regression.record import SuiteOutcome, SuiteStatus
+from regression.report import unsteady
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,16 @@ def test_what_became_worse_or_is_missing_fails(tree: ElementTree.Element) -> Non
 def test_what_is_fine_has_nothing_and_what_is_open_is_skipped(tree: ElementTree.Element) -> None:
     assert len(case(tree, "voice.bytes")) == 0
     assert case(tree, "speech.first.seconds").find("skipped") is not None
+
+
+def test_a_slower_time_of_an_unsteady_machine_is_an_error() -> None:
+    report = fake_perf.report()
+    verdicts = unsteady(report.verdicts, "governor: performance, then powersave")
+    tree = ElementTree.fromstring(junit(replace(report, verdicts=verdicts)).encode())
+    error = case(tree, "stage.vocoder.seconds").find("error")
+    assert error is not None
+    assert error.get("type") == "unusable"
+    assert "governor: performance, then powersave" in error.get("message", "")
 
 
 def test_a_crashed_suite_is_an_error_and_a_skipped_one_skipped(tree: ElementTree.Element) -> None:

@@ -24,7 +24,7 @@ Obedient = Callable[..., Settings]
 
 
 def suite(sessions: int = 1, rounds: int = 3) -> Suite:
-    return Suite("obedient", "", "obedient", sessions, rounds, 1)
+    return Suite("obedient", "", sessions, rounds, 1)
 
 
 def log(folder: Path) -> list[list[str]]:
@@ -59,6 +59,29 @@ def test_sides_take_turns_in_new_processes_each_first_equally_often(
     begun = [line[2] for line in lines if line[0] == "begin"]
     assert len(set(begun)) == 4
     assert sum(line[0] == "end" for line in lines) == 4
+
+
+def test_sides_that_measure_together_wait_for_each_other(
+    obedient: Obedient, tmp_path: Path
+) -> None:
+    do = "while open(tell['log']).read().count(f' {number}\\n') < 2: time.sleep(0.01)"
+    sides = {name: obedient(name, do=do) for name in ("base", "candidate")}
+    found = measure(replace(suite(2, 3), together=True), sides, limit=20)
+    assert found.outcome.reason == ""
+    assert all(found.values[side]["number"].sessions == ((0.0, 1.0, 2.0),) * 2 for side in sides)
+    assert sum(line[0] == "round" for line in log(tmp_path)) == 12
+
+
+def test_what_a_side_does_is_said_of_it_when_both_measure_at_once(obedient: Obedient) -> None:
+    together = replace(suite(), together=True)
+    sides = {"base": obedient("base"), "candidate": obedient("candidate", do="os._exit(3)")}
+    found = measure(together, sides)
+    assert found.outcome.reason.startswith("candidate: ended by itself with status 3\n")
+    sides["candidate"] = obedient("candidate", do="raise NotMeasured('no card')")
+    found = measure(together, sides)
+    assert found.outcome.status is SuiteStatus.MEASURED
+    assert found.outcome.reason == "candidate: no card"
+    assert found.values["base"]["number"].all == (0.0, 1.0, 2.0)
 
 
 def test_the_order_follows_the_seed(obedient: Obedient, tmp_path: Path) -> None:
@@ -187,7 +210,7 @@ def test_a_module_from_elsewhere_is_a_crash(obedient: Obedient, tmp_path: Path, 
 
 
 def test_an_unknown_module_is_a_crash(obedient: Obedient) -> None:
-    found = measure(replace(suite(), module="absent"), {"base": obedient("base")})
+    found = measure(replace(suite(), name="absent"), {"base": obedient("base")})
     assert "No module named 'regression.suites.absent'" in found.outcome.reason
 
 
@@ -205,7 +228,7 @@ from regression.suite import Settings, Suite
 process._SCRIPTS = Path({str(tmp_path / "scripts")!r})
 Path({str(tmp_path / "parent")!r}).touch()
 where = [Path(p) for p in {[str(p) for p in (settings.tree, settings.voice, settings.work)]!r}]
-measure(Suite("o", "", "obedient", 1, 1, 1), {{"base": Settings(*where, extra={settings.extra!r})}})
+measure(Suite("obedient", "", 1, 1, 1), {{"base": Settings(*where, extra={settings.extra!r})}})
 """
     with subprocess.Popen((sys.executable, "-c", program), stderr=subprocess.PIPE) as parent:
         until = time.monotonic() + 30

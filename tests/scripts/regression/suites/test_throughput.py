@@ -28,7 +28,9 @@ def test_speakers_speak_at_once(speakers: int, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(now))
     voice: Any = SimpleNamespace(say=say)
-    assert throughput._factor(voice, speakers) == speakers * 3.0 / 4.0
+    assert throughput._factor(voice, speakers) == {
+        f"throughput.{speakers}.factor": speakers * 3.0 / 4.0
+    }
 
 
 def test_a_speaker_that_fails_ends_the_round() -> None:
@@ -53,12 +55,12 @@ def test_the_voice_works_with_as_many_threads_as_a_user_has(
 
     monkeypatch.setattr(throughput.os, "cpu_count", lambda: cores)
     monkeypatch.setattr(throughput, "opened_voice", noted)
-    monkeypatch.setattr(throughput, "_factor", lambda voice, speakers: float(speakers))
+    monkeypatch.setattr(throughput, "_factor", lambda voice, count: {str(count): 1.0})
     settings = Settings(tmp_path, tmp_path, tmp_path, threads=asked)
     with closing(throughput.rounds(settings)) as rounds:  # type: ignore[type-var]
         found = list(itertools.islice(rounds, 4))
     assert opened == [given]
-    assert found == [{f"throughput.{count}.factor": float(count)} for count in (1, 2, 4, 1)]
+    assert found == [{count: 1.0} for count in ("1", "2", "4", "1")]
 
 
 def test_a_real_voice_speaks(tiny_voice: Callable[[str], Path], tmp_path: Path) -> None:
