@@ -26,6 +26,7 @@ else:
 __all__ = ["CATALOGUE", "Better", "Catalogue", "Gate", "Metric", "Scale", "catalogue_from_file"]
 
 CATALOGUE = Path(__file__).parent / "metrics.toml"
+_USUAL = {"look": "", "optional": "", "scale": "ratio", "better": "lower"}
 
 
 class Gate(str, Enum):
@@ -71,6 +72,7 @@ class Metric:
         tolerance: how much worse it may be, on `scale`; 0: not at all.
         how: how a value comes about.
         look: where to look when it has become worse.
+        optional: where alone its suite gives it; "": a suite that was measured always does.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Metric:
     tolerance: float
     how: str
     look: str
+    optional: str = ""
 
     def matches(self, measured: str) -> bool:
         """Whether a measured name is of this metric."""
@@ -113,6 +116,16 @@ class Catalogue:
             f"no metric {measured!r}; there are {', '.join(m.name for m in self.metrics)}"
         )
 
+    def lacking(self, suite: str, measured: Iterable[str]) -> list[str]:
+        """The metrics of a suite that none of its measured names is of; optional ones may lack.
+
+        Raises:
+            InputError: a name is of no metric.
+        """
+        given = {self.metric(name).name for name in measured}
+        wanted = (m.name for m in self.metrics if m.suite == suite and not m.optional)
+        return [name for name in wanted if name not in given]
+
     def ordered(self, measured: Iterable[str]) -> list[str]:
         """Measured names in the catalogue's order, then by name."""
         places = {metric.name: place for place, metric in enumerate(self.metrics)}
@@ -139,7 +152,7 @@ def catalogue_from_file(path: Path = CATALOGUE) -> Catalogue:
 
 def _metric(path: Path, entry: Mapping[str, Any]) -> Metric:
     name = entry.get("name", "a metric without a name")
-    values = {"look": "", "scale": Scale.RATIO.value, "better": Better.LOWER.value, **entry}
+    values = {**_USUAL, **entry}
     wanted = set(Metric.__dataclass_fields__)
     if set(values) != wanted:
         wrong = sorted(set(values) ^ wanted)
@@ -152,6 +165,7 @@ def _metric(path: Path, entry: Mapping[str, Any]) -> Metric:
                 "gate": Gate(values["gate"]),
                 "scale": Scale(values["scale"]),
                 "tolerance": _tolerance(values["tolerance"]),
+                "optional": _reason(values["optional"]),
             }
         )
     except ValueError as error:
@@ -162,6 +176,12 @@ def _tolerance(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e15:
         raise ValueError(f"tolerance {value!r} is no number from 0 on")
     return float(value)
+
+
+def _reason(value: object) -> str:
+    if not isinstance(value, str) or value.isspace():
+        raise ValueError(f"optional {value!r} is no reason; say where alone its suite gives it")
+    return value
 
 
 @cache

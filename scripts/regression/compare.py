@@ -158,14 +158,28 @@ def _measure_all(plan: Plan, catalogue: Catalogue, found: _Found, say: Say) -> N
 
 
 def _known(measured: Measured, catalogue: Catalogue) -> Measured:
-    """What was measured; a crash where a name is of no metric, which would end the whole run."""
-    names = {name for values in measured.values.values() for name in values}
-    strange = sorted(n for n in names if not any(m.matches(n) for m in catalogue.metrics))
-    if not strange:
+    """What was measured; a crash where it is not what the catalogue has of its suite."""
+    reason = _disagreement(measured, catalogue)
+    if not reason:
         return measured
-    reason = f"{', '.join(strange)}: of no metric; write it into regression/metrics.toml"
     outcome = replace(measured.outcome, status=SuiteStatus.CRASHED, reason=reason)
     return Measured({side: {} for side in measured.values}, outcome)
+
+
+def _disagreement(measured: Measured, catalogue: Catalogue) -> str:
+    """Names of no metric, which would end the whole run, or metrics without a name.
+
+    What one side alone has given is not lacking: the other may have skipped, or lost it.
+    """
+    if measured.outcome.status is not SuiteStatus.MEASURED:
+        return ""
+    names = {name for values in measured.values.values() for name in values}
+    strange = sorted(n for n in names if not any(m.matches(n) for m in catalogue.metrics))
+    if strange:
+        return f"{', '.join(strange)}: of no metric; write it into regression/metrics.toml"
+    lacking = catalogue.lacking(measured.outcome.name, names)
+    remedy = "mend the suite, or take the metric out of regression/metrics.toml"
+    return f"{', '.join(lacking)}: measured on no side; {remedy}" if lacking else ""
 
 
 def _look_again(

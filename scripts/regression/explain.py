@@ -73,6 +73,8 @@ def _facts(metric: Metric) -> Iterator[tuple[str, str]]:
     if metric.gate is not Gate.NONE:
         yield "may be", f"worse by {tolerance(metric)}"
     yield "measured", metric.how
+    if metric.optional:
+        yield "given", metric.optional
     if metric.look:
         yield "look at", metric.look
     yield "alone", f"python scripts/perf.py {_command(metric.suite)}"

@@ -38,7 +38,7 @@ def test_a_line_has_what_is_usual(tmp_path: Path) -> None:
         Gate.PAIRED,
         Scale.RATIO,
     )
-    assert (metric.tolerance, metric.look) == (0.04, "")
+    assert (metric.tolerance, metric.look, metric.optional) == (0.04, "", "")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,7 @@ def test_a_line_has_what_is_usual(tmp_path: Path) -> None:
         (LINE.replace("0.04", '"4 %"'), "is no number"),
         (LINE.replace("0.04", "true"), "tolerance True is no number"),
         (LINE.replace("0.04", "nan"), "tolerance nan is no number"),
+        (LINE + "optional = true", "optional True is no reason"),
         (LINE + LINE, "stands there twice"),
         ("[[metric]", "holds no metrics"),
     ],
@@ -81,6 +82,21 @@ def test_names_are_ordered_as_the_catalogue_is() -> None:
     assert catalogue_from_file().ordered(names) == [
         *("install.bytes", "voice.bytes", "stage.postnet.seconds", "stage.vocoder.seconds"),
     ]
+
+
+def test_what_a_suite_did_not_give_is_lacking() -> None:
+    catalogue = catalogue_from_file()
+    assert catalogue.lacking("stages", []) == ["stage.{stage}.seconds"]
+    assert catalogue.lacking("stages", ["stage.vocoder.seconds"]) == []
+    assert catalogue.lacking("memory", ["memory.peak", "memory.growth"]) == ["memory.steady"]
+
+
+def test_a_name_stands_for_the_first_metric_that_matches_alone(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.toml"
+    special = LINE.replace("stage.{stage}.seconds", "stage.vocoder.seconds")
+    path.write_text(special + LINE, encoding="utf-8")
+    catalogue = catalogue_from_file(path)
+    assert catalogue.lacking("stages", ["stage.vocoder.seconds"]) == ["stage.{stage}.seconds"]
 
 
 def test_every_metric_is_of_a_suite_and_says_where_to_look() -> None:

@@ -16,6 +16,7 @@ import fake_perf
 import perf
 import pytest
 from regression import commands, compare, sides
+from regression.catalogue import catalogue_from_file
 from regression.pairing import Measured
 from regression.record import Identity, Samples, SuiteOutcome, SuiteStatus
 from regression.store import record_from_file
@@ -43,6 +44,7 @@ class Bench:
         self.machines: list[Mapping[str, Any]] = [fake_perf.MACHINE]
         self.calls: list[tuple[str, int]] = []
         self.settings: dict[str, Settings] = {}
+        self.catalogue = fake_perf.undemanding()
 
     def measure(self, suite: Suite, sides: Sides, *, seed: int = 0) -> Measured:
         self.calls.append((suite.name, suite.sessions))
@@ -86,6 +88,7 @@ def bench(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(commands, "ROOT", repository)
     monkeypatch.setattr(commands, "BUILD", tmp_path / "build")
     monkeypatch.setattr(commands, "Plan", partial(compare.Plan, measure=found.measure))
+    monkeypatch.setattr(commands, "catalogue_from_file", lambda: found.catalogue)
     monkeypatch.setattr(compare, "identities", found.identities)
     monkeypatch.setattr(compare, "fingerprint", found.fingerprint)
     monkeypatch.setattr(sides, "demo_source", lambda tree: tree)
@@ -292,6 +295,55 @@ def test_a_name_of_no_metric_crashes_its_suite_alone(
     said = capsys.readouterr().out
     assert "suite stages crashed: graph.vocoder.colour: of no metric" in said
     assert "none of 1 metrics became worse, suite stages crashed" in said
+
+
+MEMORY = {f"memory.{name}": Samples(((1e8,),)) for name in ("peak", "steady", "growth")}
+LESS = {name: samples for name, samples in MEMORY.items() if name != "memory.growth"}
+
+
+@pytest.mark.parametrize("words", [("compare", "--base", "main"), ("run",)])
+def test_a_metric_that_nobody_measures_any_more_crashes_its_suite_alone(
+    bench: Bench, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    accuracy = {"quality.text.accuracy": Samples(((1.0,),))}
+    bench.catalogue = catalogue_from_file()
+    bench.values = {
+        "reading": {"base": accuracy, "candidate": accuracy},
+        "memory": {"base": LESS, "candidate": LESS},
+    }
+    assert run(*words, "--suite", "reading", "memory") == 3
+    said = capsys.readouterr().out
+    assert "suite memory crashed: memory.growth: measured on no side; mend the suite, or" in said
+    assert "suite reading" not in said
+
+
+def test_what_is_optional_may_lack(bench: Bench) -> None:
+    bench.catalogue = catalogue_from_file()
+    bench.values = {"memory": {"base": MEMORY, "candidate": MEMORY}}
+    assert run("compare", "--base", "main", "--suite", "memory") == 0
+
+
+def test_what_one_side_skipped_is_not_taken_for_it(bench: Bench) -> None:
+    def half(suite: Suite) -> Measured:
+        outcome = SuiteOutcome(suite.name, SuiteStatus.MEASURED, 0.1, "base: no card")
+        return Measured({"base": {}, "candidate": MEMORY}, outcome)
+
+    def none(suite: Suite) -> Measured:
+        outcome = SuiteOutcome(suite.name, SuiteStatus.SKIPPED, 0.1, "no card")
+        return Measured({"base": {}, "candidate": {}}, outcome)
+
+    bench.catalogue = catalogue_from_file()
+    bench.values = {"memory": half, "plans": none}
+    assert run("compare", "--base", "main", "--suite", "memory", "plans") == 0
+
+
+def test_what_one_side_lost_is_missing_there(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.catalogue = catalogue_from_file()
+    bench.values = {"memory": {"base": MEMORY, "candidate": LESS}}
+    assert run("compare", "--base", "main", "--suite", "memory") == 1
+    assert "memory.growth is missing" in capsys.readouterr().out
 
 
 def test_a_fault_of_its_own_is_not_taken_for_a_regression(

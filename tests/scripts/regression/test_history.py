@@ -72,6 +72,13 @@ def test_explain_says_all_there_is_to_know() -> None:
     assert "--suite stages" in words
 
 
+def test_explain_says_why_a_metric_may_lack() -> None:
+    for name, told in (("memory.device.peak", True), ("memory.peak", False)):
+        metrics = meant(CATALOGUE, name)
+        words = "\n".join(explained(CATALOGUE, metrics, name, None))
+        assert ("  given     only with a card" in words) is told
+
+
 def test_explain_shows_last_values() -> None:
     name = "stage.vocoder.seconds"
     history = History(fake_perf.history(2))
