@@ -119,18 +119,21 @@ class Report:
             return ", ".join([f"{count} metrics, {alone}", *crashed])
         parts = [self._failing(), *crashed]
         counted = Counter(verdict.status for verdict in self.verdicts)
-        wanted = (Status.BETTER, Status.UNDECIDED, Status.UNUSABLE)
+        wanted = (Status.BETTER, Status.UNDECIDED)
         parts += [f"{counted[status]} {status.value}" for status in wanted if counted[status]]
+        unusable = self.of(Status.UNUSABLE)
+        if unusable:
+            names = _first([verdict.name for verdict in unusable])
+            parts.append(f"{len(unusable)} {Status.UNUSABLE.value}: {names}")
         return ", ".join(parts)
 
     def _failing(self) -> str:
         failing = [verdict for verdict in self.verdicts if verdict.failed]
         if not failing:
             return f"none of {len(self.verdicts)} metrics became worse"
-        named = ", ".join(map(_named, failing[:_NAMED]))
-        more = ", …" if len(failing) > _NAMED else ""
+        named = _first([_named(verdict) for verdict in failing])
         became = "metrics became" if len(failing) > 1 else "metric became"
-        return f"{len(failing)} of {len(self.verdicts)} {became} worse: {named}{more}"
+        return f"{len(failing)} of {len(self.verdicts)} {became} worse: {named}"
 
     def samples(self, name: str) -> tuple[Samples | None, Samples | None]:
         """What base and candidate measured of a metric at the first look."""
@@ -174,6 +177,10 @@ def look_words(verdict: Verdict) -> str:
     return words
 
 
+def _first(names: Sequence[str]) -> str:
+    return ", ".join([*names[:_NAMED], *(["…"] if len(names) > _NAMED else [])])
+
+
 def _named(verdict: Verdict) -> str:
     if verdict.status is Status.MISSING:
         return f"{verdict.name} is missing"
@@ -186,20 +193,26 @@ def is_time(metric: Metric) -> bool:
 
 
 def unsteady(verdicts: Sequence[Verdict], reason: str) -> list[Verdict]:
-    """The verdicts of a run whose clocks changed: what became of times stays open.
+    """The verdicts of a run whose clocks changed: no time is fine, and none has failed.
+
+    What would have been worse is unusable, so that the run does not pass; the rest stays open.
 
     Args:
         reason: what changed; empty: nothing did.
     """
     if not reason:
         return list(verdicts)
-    open_ = (Status.OK, Status.WORSE, Status.BETTER)
-    return [
-        replace(v, status=Status.UNDECIDED, sentence=f"{v.sentence}; open: {reason}")
-        if is_time(v.metric) and v.status in open_
-        else v
-        for v in verdicts
-    ]
+    return [_unsteady(one, reason) if is_time(one.metric) else one for one in verdicts]
+
+
+def _unsteady(verdict: Verdict, reason: str) -> Verdict:
+    told = f"{verdict.sentence}; the clocks changed during the run ({reason})"
+    if verdict.status is Status.WORSE:
+        told = f"{told}, so this may be theirs: measure again on a steady machine"
+        return replace(verdict, status=Status.UNUSABLE, sentence=told)
+    if verdict.status in (Status.OK, Status.BETTER):
+        return replace(verdict, status=Status.UNDECIDED, sentence=told)
+    return verdict
 
 
 def without_times(catalogue: Catalogue) -> Catalogue:

@@ -202,13 +202,28 @@ def test_a_failure_that_does_not_come_again_is_green(bench: Bench) -> None:
     assert len(bench.calls) == 3
 
 
-def test_changed_clocks_leave_times_open(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_slower_times_under_changed_clocks_are_not_measured(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
     bench.values["stages"] = slow
     bench.machines.append({**fake_perf.MACHINE, "governor": "powersave"})
-    assert compared("--suite", "stages") == 0
+    assert compared("--suite", "stages") == 3
     said = capsys.readouterr().out
-    assert "undecided  stage.vocoder.seconds" in said
-    assert "governor: performance, then powersave" in said
+    assert "unusable   stage.vocoder.seconds" in said
+    assert "the clocks changed during the run (governor: performance, then powersave)" in said
+    assert "measure again on a steady machine" in said
+    assert "1 unusable: stage.vocoder.seconds" in said.splitlines()[-1]
+
+
+def test_other_times_under_changed_clocks_stay_open(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.values["stages"] = lambda suite: measured(suite, paired(5, 0.7, suite.sessions))
+    bench.machines.append({**fake_perf.MACHINE, "governor": "powersave"})
+    assert compared("--suite", "stages") == 0
+    assert "undecided  stage.vocoder.seconds" in capsys.readouterr().out
+    bench.values["graphs"] = {"base": NODES, "candidate": MORE_NODES}
+    assert compared("--suite", "stages") == 1, "a count is judged all the same"
 
 
 def test_the_pace_of_a_machine_is_told_and_leaves_nothing_open(

@@ -100,13 +100,19 @@ def test_an_interrupted_run_says_so() -> None:
     )
 
 
-def test_changed_clocks_leave_times_open_and_counts_judged() -> None:
+def test_changed_clocks_make_slower_times_unusable_others_open_and_counts_judged() -> None:
     report = fake_perf.report()
     verdicts = unsteady(report.verdicts, "pace: 1, then 1.3 (+30%)")
     found = {verdict.name: verdict for verdict in verdicts}
-    assert found["stage.vocoder.seconds"].status is Status.UNDECIDED
+    assert found["stage.vocoder.seconds"].status is Status.UNUSABLE
     assert "pace: 1, then 1.3" in found["stage.vocoder.seconds"].sentence
+    assert "measure again on a steady machine" in found["stage.vocoder.seconds"].sentence
+    assert found["stage.postnet.seconds"].status is Status.UNDECIDED, "it was better"
     assert found["text.rate"].status is Status.UNDECIDED
     assert found["graph.vocoder.nodes"].status is Status.WORSE
     assert unsteady(report.verdicts, "") == list(report.verdicts)
-    assert "Undecided:" in markdown(replace(report, verdicts=verdicts))
+    text = markdown(replace(report, verdicts=verdicts))
+    assert "1 unusable: stage.vocoder.seconds" in text.splitlines()[2]
+    assert "| **unusable** | one call of a stage `stage.vocoder.seconds` |" in text
+    assert "Undecided: `stage.decoder\\_step.seconds`" not in text
+    assert "Undecided:" in text
