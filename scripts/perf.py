@@ -14,22 +14,39 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from regression.arguments import parser
-from regression.gate import ExitStatus
-
-from sambert_trt.engines.errors import InputError, SambertError, VoiceError
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 __all__ = ["main"]
+
+_NOT_MEASURED = 3
+"""As in regression.gate, which cannot always be imported."""
+_MOST = 300
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the command line and does what it says; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        from regression.arguments import parser
+    except ImportError as error:
+        return _not_installed(error, words)
+    except Exception:
+        return _fault()
     options = parser((__doc__ or "").splitlines()[0]).parse_args(words)
     options.command = ("python", "scripts/perf.py", *words)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return _done(options)
+
+
+def _done(options: Namespace) -> int:
+    from regression.gate import ExitStatus
+
+    from sambert_trt.engines.errors import InputError, SambertError, VoiceError
+
     try:
         status: ExitStatus = options.do(options)
     except (InputError, VoiceError) as error:
@@ -39,13 +56,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as reason:
         told = str(reason) or "interrupted before anything was measured"
         return _failed(told, ExitStatus.INTERRUPTED)
-    except Exception:  # Python's own status of 1 would be taken for a regression
-        traceback.print_exc()
-        return _failed("a fault of perf.py itself, see above", ExitStatus.NOT_MEASURED)
+    except Exception:
+        return _fault()
     return int(status)
 
 
-def _failed(reason: object, status: ExitStatus) -> int:
+def _not_installed(error: ImportError, words: Sequence[str]) -> int:
+    """Says what is missing and how to get it; help is given all the same."""
+    asked = not {"-h", "--help"}.isdisjoint(words)
+    if asked:
+        print(__doc__)
+    told = " ".join(str(error).split())[:_MOST]
+    status = _failed(
+        f"{told}: {sys.executable} lacks what perf.py needs; run `make env` and use the Python in "
+        ".venv, or install the project with `pip install -e '.[export]'`",
+        _NOT_MEASURED,
+    )
+    return 0 if asked else status
+
+
+def _fault() -> int:
+    """Python's own status of 1 would be taken for a regression."""
+    traceback.print_exc()
+    return _failed("a fault of perf.py itself, see above", _NOT_MEASURED)
+
+
+def _failed(reason: object, status: int) -> int:
     print(f"perf: {reason}", file=sys.stderr)
     return int(status)
 
