@@ -24,6 +24,7 @@ from .catalogue import Catalogue, catalogue_from_file
 from .compare import BASE, CANDIDATE, Plan, judged_against, run
 from .experiment import FAULTS, Fault, fault_from_text, reached, results, run_trials
 from .explain import explained, listed_metrics, meant
+from .folders import remove_abandoned
 from .gate import ExitStatus, exit_status
 from .history import history_html, history_lines
 from .outputs import Outputs, check_writable, outputs_from_options, write_text
@@ -35,7 +36,7 @@ from .store import History, history_from_file, record_from_file
 from .suite import Settings, Suite
 from .systems import systems_from_texts
 from .terminal import card_lines, result_lines, show
-from .trees import Tree, remove_abandoned, tree_of_revision, working_tree
+from .trees import Tree, tree_of_revision, working_tree
 
 __all__ = [
     "ROOT",

@@ -22,8 +22,9 @@ from sambert_trt.engines.child_process import python_command
 from sambert_trt.engines.errors import InputError, SourceError
 from sambert_trt.engines.voice import manifest_from_directory
 
+from .folders import UNFINISHED, remove_abandoned
 from .suite import Settings
-from .trees import UNFINISHED, Tree, remove_abandoned
+from .trees import Tree
 
 __all__ = ["Speaking", "demo_source", "exported_voice", "settings_of_tree"]
 

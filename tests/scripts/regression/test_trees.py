@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from regression import trees
+from regression import repository as revisions
 from regression.trees import Tree, dependency_notes, tree_of_revision, working_tree
 
 from sambert_trt.engines.errors import InputError, OutputError
@@ -144,7 +144,7 @@ def test_what_breaks_off_leaves_nothing(
         (folder / "half").touch()
         raise error
 
-    monkeypatch.setattr(trees, "_extract_tar", extract)
+    monkeypatch.setattr(revisions, "_extract_tar", extract)
     with pytest.raises((OutputError, KeyboardInterrupt)) as caught:
         tree_of_revision(repository, "main", tmp_path / "trees")
     if isinstance(error, OSError):
@@ -164,14 +164,14 @@ def test_lost_objects_are_named(repository: Path, tmp_path: Path) -> None:
 def test_two_runs_side_by_side_end_with_one_tree(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extract, cache = trees._extract_tar, tmp_path / "trees"
+    extract, cache = revisions._extract_tar, tmp_path / "trees"
 
     def late(stream: object, folder: Path) -> None:
-        monkeypatch.setattr(trees, "_extract_tar", extract)
+        monkeypatch.setattr(revisions, "_extract_tar", extract)
         tree_of_revision(repository, "main", cache)
         extract(stream, folder)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trees, "_extract_tar", late)
+    monkeypatch.setattr(revisions, "_extract_tar", late)
     tree = tree_of_revision(repository, "main", cache)
     assert list(cache.iterdir()) == [tree.path]
 
