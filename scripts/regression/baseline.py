@@ -41,11 +41,13 @@ __all__ = [
     "baseline_from_report",
     "baseline_path",
     "compared_baseline",
+    "failures_from_report",
     "write_baseline",
 ]
 
 SCHEMA = 1
 _REPORT_SCHEMA = 1
+_PASSED = "passed"
 _CLOCKS = ("sm_most_mhz", "power_limit_w")
 """What somebody has set; the clocks of the moment come and go."""
 _SLOWED = ("sm_mhz", "memory_mhz")
@@ -109,14 +111,32 @@ def baseline_from_report(path: Path) -> Baseline:
     Raises:
         InputError: it is no report, of another schema, unfinished, or of no card.
     """
-    data = parsed(read_bytes(path).decode(errors="replace"), str(path))
-    check_schema(data, _REPORT_SCHEMA, str(path))
     try:
-        return _from_report(facts(data, str(path)), str(path))
+        return _from_report(_facts_of_report(path), str(path))
     except KeyError as error:
         raise InputError(
             f"{path} is no report of gpu_acceptance.py: it holds no {error.args[0]!r}; run it again"
         ) from error
+
+
+def failures_from_report(path: Path) -> tuple[str, ...]:
+    """What of an acceptance did not pass, a sentence each; empty where it passed.
+
+    Raises:
+        InputError: it is no report, or of another schema.
+    """
+    data, where = _facts_of_report(path), str(path)
+    if data.get("verdict") == _PASSED:
+        return ()
+    sections = items(facts, data.get("sections", []), f"{where}: sections")
+    targets = items(facts, data.get("targets", []), f"{where}: targets")
+    found = [told for section in sections for told in _failed_in_section(section, where)]
+    found += [
+        f"{one.get('name')}: {one.get('value')} {one.get('unit')}; at most {one.get('limit')}"
+        for one in targets
+        if one.get("verdict") == "fail"
+    ]
+    return tuple(found) or (f"{where} names nothing that failed: look whether its sections ran",)
 
 
 def baseline_from_file(path: Path) -> Baseline:
@@ -173,6 +193,23 @@ def compared_baseline(base: Baseline, candidate: Baseline, catalogue: Catalogue)
     return Comparison(tuple(verdicts), tuple(_differences(base, candidate)))
 
 
+def _facts_of_report(path: Path) -> dict[str, Any]:
+    data = parsed(read_bytes(path).decode(errors="replace"), str(path))
+    check_schema(data, _REPORT_SCHEMA, str(path))
+    return facts(data, str(path))
+
+
+def _failed_in_section(section: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Checks that did not hold, and the error that a section ended in."""
+    name, reason = section.get("name"), section.get("reason") or "failed without a reason"
+    checks = items(facts, section.get("checks", []), f"{where}: {name}: checks")
+    failed = [check for check in checks if not check.get("passed")]
+    yield from (f"{name}: {check.get('name')}: {check.get('found')}" for check in failed)
+    only_checks = failed and reason == "; ".join(str(check.get("name")) for check in failed)
+    if section.get("status") not in (_PASSED, "not run") and not only_checks:
+        yield f"{name}: {reason}"
+
+
 def _from_report(data: Mapping[str, Any], where: str) -> Baseline:
     machine = facts(data["machine"], f"{where}: machine")
     card = facts(machine["card"], f"{where}: card")
@@ -191,7 +228,7 @@ def _from_report(data: Mapping[str, Any], where: str) -> Baseline:
         voice=facts(data["voice"], f"{where}: voice"),
         scale=facts(data["scale"], f"{where}: scale"),
         numbers=dict(_section_numbers(sections, where)),
-        passed=data["verdict"] == "passed",
+        passed=data["verdict"] == _PASSED,
         revision=str(machine["revision"]),
         started=text(data["started"], f"{where}: started"),
     )

@@ -14,17 +14,19 @@ from sambert_trt.engines.errors import InputError
 
 from .baseline import (
     Baseline,
+    Comparison,
     baseline_from_file,
     baseline_from_report,
     baseline_path,
     compared_baseline,
+    failures_from_report,
     write_baseline,
 )
-from .catalogue import Catalogue, catalogue_from_file
+from .catalogue import catalogue_from_file
 from .compare import BASE, CANDIDATE, Plan, judged_against, run
 from .experiment import FAULTS, Fault, fault_from_text, reached, results, run_trials
 from .explain import explained, listed_metrics, meant
-from .folders import remove_abandoned
+from .folders import keep_last_used, remove_abandoned
 from .gate import ExitStatus, exit_status
 from .history import history_html, history_lines
 from .outputs import Outputs, check_writable, outputs_from_options, write_text
@@ -108,6 +110,8 @@ def _prepared(
         name: settings_of_tree(tree, how, BUILD / "voices", work / name)
         for name, tree in trees.items()
     }
+    keep_last_used(BUILD / "trees", [tree.path for tree in trees.values()])
+    keep_last_used(BUILD / "voices", [side.voice for side in sides.values()])
     labels = " and ".join(tree.label for tree in trees.values())
     show(f"{time.monotonic() - started:6.1f} s  {labels}\n")
     return trees, sides
@@ -185,12 +189,12 @@ def explain(options: argparse.Namespace) -> ExitStatus:
 
 
 def judge_card(options: argparse.Namespace) -> ExitStatus:
-    """`perf.py card`: a card's acceptance report against its baseline."""
-    found = baseline_from_report(options.report)
-    path = baseline_path(options.baselines, found.card)
-    catalogue, status = catalogue_from_file(), ExitStatus.GREEN
-    if path.exists():
-        status = _judged_card(baseline_from_file(path), found, catalogue)
+    """`perf.py card`: a card's acceptance report, and its numbers against the card's baseline."""
+    found, failures = baseline_from_report(options.report), failures_from_report(options.report)
+    path, status = baseline_path(options.baselines, found.card), ExitStatus.GREEN
+    base = baseline_from_file(path) if path.exists() else None
+    if base is not None or failures:
+        status = _judged_card(found, failures, base)
     elif not options.update:
         raise InputError(f"no baseline of {found.card} at {path}; keep this report with --update")
     if options.update:
@@ -229,9 +233,12 @@ def experiment(options: argparse.Namespace) -> ExitStatus:
     return ExitStatus.GREEN if reached(found, faults) else ExitStatus.REGRESSION
 
 
-def _judged_card(base: Baseline, found: Baseline, catalogue: Catalogue) -> ExitStatus:
-    comparison = compared_baseline(base, found, catalogue)
-    status = exit_status(comparison.verdicts, ())
-    for line in card_lines(base, found, comparison, status):
+def _judged_card(found: Baseline, failures: Sequence[str], base: Baseline | None) -> ExitStatus:
+    comparison = Comparison((), ())
+    if base is not None:
+        comparison = compared_baseline(base, found, catalogue_from_file())
+    numbers = exit_status(comparison.verdicts, ())
+    status = ExitStatus.REGRESSION if failures else numbers
+    for line in card_lines(found, failures, base, comparison, status):
         print(line)
     return status

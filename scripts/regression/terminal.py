@@ -59,15 +59,25 @@ def changed_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def card_lines(
-    base: Baseline, found: Baseline, comparison: Comparison, status: ExitStatus
+    found: Baseline,
+    failures: Sequence[str],
+    base: Baseline | None,
+    comparison: Comparison,
+    status: ExitStatus,
 ) -> Iterator[str]:
-    """A card's acceptance against its baseline."""
-    yield f"{found.card}: {found.revision} against {base.revision} of {base.started}"
+    """A card's acceptance, and its numbers against the baseline where there is one.
+
+    Args:
+        failures: what of the acceptance did not pass.
+    """
+    against = f"against {base.revision} of {base.started}" if base else "without a baseline"
+    yield f"{found.card}: {found.revision} {against}"
+    yield from (f"failed     {one_line(failure)}" for failure in failures)
     yield from changed_lines(comparison.verdicts)
     yield from (f"note: {one_line(difference)}" for difference in comparison.differences)
-    if not found.passed:
-        yield "note: the acceptance itself did not pass; its report says why"
     failed = [verdict.name for verdict in comparison.verdicts if verdict.failed]
     worse = f"{len(failed)} of {len(comparison.verdicts)} numbers became worse"
+    parts = [f"the acceptance did not pass ({len(failures)} failed)"] if failures else []
+    parts.append(worse if base else "no baseline of this card to compare with")
     colours = {ExitStatus.GREEN: "green", ExitStatus.REGRESSION: "red"}
-    yield f"{colours.get(status, 'not measured')}: {worse}"
+    yield f"{colours.get(status, 'not measured')}: {', '.join(parts)}"

@@ -18,6 +18,7 @@ from regression.baseline import (
     baseline_from_report,
     baseline_path,
     compared_baseline,
+    failures_from_report,
     write_baseline,
 )
 from regression.catalogue import catalogue_from_file
@@ -46,9 +47,13 @@ MACHINE = {
 STEP = "card.step.decoder_step_fp16_as_a_cuda_graph_ms"
 
 
-def report(tmp_path: Path, change: Callable[[dict[str, Any]], object] = lambda _: None) -> Path:
-    """A report as the acceptance writes it, changed afterwards."""
-    outcomes: Sequence[Outcome] = [
+def report(
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], object] = lambda _: None,
+    outcomes: Sequence[Outcome] = (),
+) -> Path:
+    """A report as the acceptance writes it, changed afterwards; without outcomes all passed."""
+    outcomes = outcomes or [
         Outcome(name, name, Ended.PASSED, result=Result(numbers=dict(numbers)))
         for name, numbers in NUMBERS.items()
     ]
@@ -197,6 +202,35 @@ def test_an_acceptance_that_failed_makes_no_baseline(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did not pass"):
         write_baseline(path, failed)
     assert path.read_text(encoding="utf-8") == "as it was"
+
+
+def test_what_failed_in_an_acceptance_is_named(tmp_path: Path) -> None:
+    slow = Result(numbers={"reopen_ms": 180.0})
+    slow.check("pieces", True, "as the graph")
+    slow.check("the wave", False, "31 dB, 60 dB wanted")
+    path = report(
+        tmp_path,
+        outcomes=[
+            Outcome("load", "load", Ended.FAILED, "the wave", result=slow),
+            Outcome("speech", "speech", Ended.FAILED, "ended in an error: out of memory"),
+            Outcome("peak", "peak", Ended.NOT_RUN, "not asked for"),
+            Outcome("step", "step", Ended.PASSED),
+        ],
+    )
+    assert failures_from_report(path) == (
+        "load: the wave: 31 dB, 60 dB wanted",
+        "speech: ended in an error: out of memory",
+        "engine reopen, the slowest engine's median: 180.0 ms; at most 150",
+    )
+
+
+def test_an_acceptance_that_passed_has_no_failures(tmp_path: Path) -> None:
+    assert failures_from_report(report(tmp_path)) == ()
+
+
+def test_a_failed_acceptance_without_a_failing_check_is_told(tmp_path: Path) -> None:
+    (told,) = failures_from_report(report(tmp_path, lambda d: d.update(verdict="failed")))
+    assert "names nothing that failed" in told
 
 
 @pytest.mark.parametrize("schema", [0, 2])

@@ -580,15 +580,28 @@ def test_a_card_is_judged_by_its_baseline(
     assert run(*words) == 0
 
 
-def test_an_acceptance_that_failed_is_told(
+def test_an_acceptance_that_failed_is_red_beside_its_comparison(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ("card", acceptance(tmp_path / "report.json", 1.0), "--baselines", tmp_path)
     assert run(*words, "--update") == 0
     acceptance(tmp_path / "report.json", 1.0, verdict="failed")
-    assert run(*words) == 0
-    assert "the acceptance itself did not pass" in capsys.readouterr().out
+    capsys.readouterr()
+    assert run(*words) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("failed     ") for line in said)
+    assert said[-1] == "red: the acceptance did not pass (1 failed), 0 of 1 numbers became worse"
     assert run(*words, "--update") == 2
+
+
+def test_an_acceptance_that_failed_is_red_without_a_baseline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("card", acceptance(tmp_path / "report.json", 1.0, verdict="failed"))
+    assert run(*words, "--baselines", tmp_path / "none") == 1
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "red: the acceptance did not pass (1 failed), no baseline of this card to compare with"
+    )
 
 
 def test_other_systems_bring_the_suite_that_measures_them(bench: Bench) -> None:
