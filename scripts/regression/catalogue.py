@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -26,7 +26,7 @@ else:
 __all__ = ["CATALOGUE", "Better", "Catalogue", "Gate", "Metric", "Scale", "catalogue_from_file"]
 
 CATALOGUE = Path(__file__).parent / "metrics.toml"
-_USUAL = {"look": "", "optional": "", "scale": "ratio", "better": "lower"}
+_USUAL = {"look": "", "optional": "", "method": 1, "scale": "ratio", "better": "lower"}
 
 
 class Gate(str, Enum):
@@ -73,6 +73,7 @@ class Metric:
         how: how a value comes about.
         look: where to look when it has become worse.
         optional: where alone its suite gives it; "": a suite that was measured always does.
+        method: of measuring, from 1 on: values of different ones are never compared.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Metric:
     how: str
     look: str
     optional: str = ""
+    method: int = 1
 
     def matches(self, measured: str) -> bool:
         """Whether a measured name is of this metric."""
@@ -102,6 +104,16 @@ class Catalogue:
     """All metrics, in the order they are reported."""
 
     metrics: tuple[Metric, ...]
+
+    @property
+    def methods(self) -> dict[str, int]:
+        """By name of a metric; only what is no longer measured by the first."""
+        return {metric.name: metric.method for metric in self.metrics if metric.method != 1}
+
+    def without_gates(self, names: Collection[str]) -> Catalogue:
+        """The catalogue that judges these metrics no longer."""
+        metrics = (replace(m, gate=Gate.NONE) if m.name in names else m for m in self.metrics)
+        return Catalogue(tuple(metrics))
 
     def metric(self, measured: str) -> Metric:
         """The metric of a measured name, the first that matches.
@@ -166,6 +178,7 @@ def _metric(path: Path, entry: Mapping[str, Any]) -> Metric:
                 "scale": Scale(values["scale"]),
                 "tolerance": _tolerance(values["tolerance"]),
                 "optional": _reason(values["optional"]),
+                "method": _method(values["method"]),
             }
         )
     except ValueError as error:
@@ -181,6 +194,12 @@ def _tolerance(value: object) -> float:
 def _reason(value: object) -> str:
     if not isinstance(value, str) or value.isspace():
         raise ValueError(f"optional {value!r} is no reason; say where alone its suite gives it")
+    return value
+
+
+def _method(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"method {value!r} is no whole number from 1 on")
     return value
 
 

@@ -106,7 +106,7 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
         WorkerError: a side cannot say what it speaks with.
     """
     speaking = identities(plan.sides)
-    sides = {name: _side(plan, name, speaking[name]) for name in plan.sides}
+    sides = {name: _side(plan, name, speaking[name], catalogue) for name in plan.sides}
     remarks = list(_differences(plan, sides))
     before, started = fingerprint(), datetime.now(timezone.utc).isoformat(timespec="seconds")
     record = Record(started, plan.command, before, before, sides[CANDIDATE], sides.get(BASE))
@@ -139,14 +139,28 @@ def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
     elsewhere = obstacles(baseline.machine, report.record.machine)
     remarks += tuple(f"the record is of another machine or software: {it}" for it in elsewhere)
     record = replace(report.record, base=base)
+    changed = _methods_changed(base, record.candidate, report.catalogue)
+    remarks += tuple(f"{name} is shown and not judged: {told}" for name, told in changed.items())
     told = "times and memory are shown and not judged: the record is of another run"
     judged = _judged(
         record,
-        without_times(report.catalogue),
+        without_times(report.catalogue).without_gates(changed),
         [*report.remarks, *remarks, told],
         interrupted=not report.complete,
     )
     return replace(judged, catalogue=report.catalogue)
+
+
+def _methods_changed(base: Side, candidate: Side, catalogue: Catalogue) -> dict[str, str]:
+    """In words, by metric, what both sides have and measured by different methods."""
+    both = set(base.values) & set(candidate.values)
+    metrics = dict.fromkeys(catalogue.metric(name).name for name in catalogue.ordered(both))
+    methods = {name: (base.method(name), candidate.method(name)) for name in metrics}
+    return {
+        name: f"the {base.label} measured it by method {before}, this run by method {now}"
+        for name, (before, now) in methods.items()
+        if before != now
+    }
 
 
 def _measure_all(plan: Plan, catalogue: Catalogue, found: _Found, say: Say) -> None:
@@ -275,12 +289,12 @@ def _differences(plan: Plan, sides: Mapping[str, Side]) -> tuple[str, ...]:
         raise InputError(f"{error} (--across)") from error
 
 
-def _side(plan: Plan, name: str, identity: Identity) -> Side:
+def _side(plan: Plan, name: str, identity: Identity, catalogue: Catalogue) -> Side:
     tree = plan.trees[name]
     notes: tuple[str, ...] = ()
     if name == CANDIDATE and BASE in plan.trees:
         notes = dependency_notes(plan.trees[BASE], tree)
-    return Side(tree.label, tree.sha, tree.changed, identity, {}, notes)
+    return Side(tree.label, tree.sha, tree.changed, identity, {}, notes, catalogue.methods)
 
 
 def _settings(plan: Plan) -> dict[str, Any]:

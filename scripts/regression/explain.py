@@ -75,6 +75,8 @@ def _facts(metric: Metric) -> Iterator[tuple[str, str]]:
     yield "measured", metric.how
     if metric.optional:
         yield "given", metric.optional
+    if metric.method != 1:
+        yield "method", f"{metric.method}: earlier values are of another, and not to be compared"
     if metric.look:
         yield "look at", metric.look
     yield "alone", f"python scripts/perf.py {_command(metric.suite)}"

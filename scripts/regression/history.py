@@ -1,7 +1,7 @@
 """How metrics went on from run to run: as lines for a terminal and as pictures.
 
-Runs on different machines, or with different voices, backends and precisions, are lines of their
-own: nothing is ever joined or compared across them.
+Runs on different machines, or with different voices, backends and precisions, and values measured
+by different methods are lines of their own: nothing is ever joined or compared across them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 from sambert_trt.engines.errors import InputError
 
-from .catalogue import Catalogue
+from .catalogue import Catalogue, Metric
 from .machine import machine_name
 from .page import page, text
 from .plots import Point, trend
@@ -65,24 +65,29 @@ def is_meant(name: str, catalogue: Catalogue, pattern: str) -> bool:
     return fits or catalogue.metric(name).name == pattern
 
 
-def lines_of_metric(records: Sequence[Record], name: str) -> Mapping[str, Sequence[Run]]:
-    """The runs with a metric by machine and what was measured, oldest first."""
+def lines_of_metric(
+    records: Sequence[Record], metric: Metric, name: str
+) -> Mapping[str, Sequence[Run]]:
+    """The runs with a metric by machine, what was measured and by which method, oldest first."""
     lines: dict[str, list[Run]] = {}
     for place, record in enumerate(sorted(records, key=lambda record: record.started)):
         samples = record.candidate.values.get(name)
         if samples is not None and samples.all:
             run = Run(place, record.started, _revision(record.candidate), samples)
-            lines.setdefault(line_name(record), []).append(run)
+            lines.setdefault(line_name(record, metric), []).append(run)
     return lines
 
 
-def line_name(record: Record) -> str:
-    """What has to be alike for two runs to stand in one line."""
-    found = record.candidate.identity
-    if found is None:
-        return machine_name(record.machine)
-    facts = (found.voice, found.weights[:8], found.precision, found.backend, found.threads)
-    return f"{machine_name(record.machine)}; {' '.join(map(str, facts))} thread(s)"
+def line_name(record: Record, metric: Metric) -> str:
+    """What has to be alike for two runs to stand in one line; the first method goes unsaid."""
+    found, method = record.candidate.identity, record.candidate.method(metric.name)
+    parts = [machine_name(record.machine)]
+    if found is not None:
+        facts = (found.voice, found.weights[:8], found.precision, found.backend, found.threads)
+        parts.append(f"{' '.join(map(str, facts))} thread(s)")
+    if method != 1:
+        parts.append(f"method {method}")
+    return "; ".join(parts)
 
 
 def history_lines(history: History, catalogue: Catalogue, pattern: str | None) -> Iterator[str]:
@@ -92,7 +97,7 @@ def history_lines(history: History, catalogue: Catalogue, pattern: str | None) -
     for name in matching(history.records, catalogue, pattern):
         metric = catalogue.metric(name)
         yield f"\n{name}  {metric.title}, {direction(metric)}"
-        for machine, runs in lines_of_metric(history.records, name).items():
+        for machine, runs in lines_of_metric(history.records, metric, name).items():
             yield f"  {machine}: {len(runs)} run{'s' if len(runs) > 1 else ''}"
             for run in runs[-_SHOWN:]:
                 value = quantity(run.middle, metric.unit)
@@ -103,7 +108,8 @@ def history_html(history: History, catalogue: Catalogue, pattern: str | None) ->
     """The trend as a page."""
     names = matching(history.records, catalogue, pattern)
     content = ["<section>", *(f"<p>left out: {text(note)}</p>" for note in history.notes)]
-    content.append("<p>Runs of different machines, voices and backends are never joined.</p>")
+    joined = "Runs of different machines, voices, backends and methods are never joined."
+    content.append(f"<p>{joined}</p>")
     content += [*trends(history.records, catalogue, names), "</section>"]
     runs = len(history.records)
     return page("perf: history", f"{runs} runs, {len(names)} metrics", content)
@@ -112,7 +118,7 @@ def history_html(history: History, catalogue: Catalogue, pattern: str | None) ->
 def trends(records: Sequence[Record], catalogue: Catalogue, names: Sequence[str]) -> Iterator[str]:
     """A picture for each metric, as lines of HTML."""
     for name in names:
-        lines = lines_of_metric(records, name)
+        lines = lines_of_metric(records, catalogue.metric(name), name)
         if lines:
             yield from _figure(name, catalogue, lines)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,11 +66,19 @@ def check_schema(data: object, schema: int, where: str) -> None:
 
 
 def fields_of(
-    data: object, where: str, kind: type, readers: Mapping[str, Reader[Any]]
+    data: object,
+    where: str,
+    kind: type,
+    readers: Mapping[str, Reader[Any]],
+    later: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Each field through its reader; none may be missing and none may be more."""
+    """Each field through its reader; none may be missing and none may be more.
+
+    Args:
+        later: fields that files written before do not have; their defaults are true of those.
+    """
     found, names = facts(data, where), {item.name for item in dataclasses.fields(kind)}
-    wrong = sorted(set(found) ^ names)
+    wrong = sorted((set(found) ^ names) - ({*later} - set(found)))
     if wrong:
         raise InputError(f"{where}: {', '.join(wrong)} missing or unknown; measure again")
     return {name: readers[name](value, f"{where}: {name}") for name, value in found.items()}

@@ -1,7 +1,8 @@
 """What a run leaves behind: values of one or two sides, where and of what. Standard library only.
 
 A record is one JSON object, and a history file holds one record a line. `SCHEMA` grows when a
-field changes its meaning; a record of another schema is refused by name.
+field changes its meaning or goes; a record of another schema is refused by name. A field that was
+added later has a value that is true of the records without it.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class Side:
         identity: None where no voice could be opened.
         values: samples by measured name.
         notes: what a reader should know of this side, e.g. dependencies it declares differently.
+        methods: by which its values were measured, by name of the metric in the catalogue; what is
+            not named: by the first.
     """
 
     label: str
@@ -84,6 +87,11 @@ class Side:
     identity: Identity | None
     values: Mapping[str, Samples]
     notes: Sequence[str] = ()
+    methods: Mapping[str, int] = field(default_factory=dict)
+
+    def method(self, metric: str) -> int:
+        """By which the values of a metric of the catalogue were measured."""
+        return self.methods.get(metric, 1)
 
 
 class SuiteStatus(str, Enum):

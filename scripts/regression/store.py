@@ -197,8 +197,13 @@ def _side(data: object, where: str) -> Side:
         "identity": partial(optional, _identity),
         "values": _values,
         "notes": partial(items, text),
+        "methods": _methods,
     }
-    return Side(**fields_of(data, where, Side, readers))
+    return Side(**fields_of(data, where, Side, readers, later=("methods",)))
+
+
+def _methods(data: object, where: str) -> dict[str, int]:
+    return {name: integer(item, f"{where}.{name}") for name, item in facts(data, where).items()}
 
 
 def _identity(data: object, where: str) -> Identity:

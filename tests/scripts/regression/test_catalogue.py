@@ -38,7 +38,8 @@ def test_a_line_has_what_is_usual(tmp_path: Path) -> None:
         Gate.PAIRED,
         Scale.RATIO,
     )
-    assert (metric.tolerance, metric.look, metric.optional) == (0.04, "", "")
+    assert (metric.tolerance, metric.look) == (0.04, "")
+    assert (metric.optional, metric.method) == ("", 1)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,9 @@ def test_a_line_has_what_is_usual(tmp_path: Path) -> None:
         (LINE.replace("0.04", "true"), "tolerance True is no number"),
         (LINE.replace("0.04", "nan"), "tolerance nan is no number"),
         (LINE + "optional = true", "optional True is no reason"),
+        (LINE + "method = 0", "method 0 is no whole number from 1 on"),
+        (LINE + "method = true", "method True is no whole number"),
+        (LINE + "method = 1.5", "method 1.5 is no whole number"),
         (LINE + LINE, "stands there twice"),
         ("[[metric]", "holds no metrics"),
     ],
@@ -97,6 +101,12 @@ def test_a_name_stands_for_the_first_metric_that_matches_alone(tmp_path: Path) -
     path.write_text(special + LINE, encoding="utf-8")
     catalogue = catalogue_from_file(path)
     assert catalogue.lacking("stages", ["stage.vocoder.seconds"]) == ["stage.{stage}.seconds"]
+
+
+def test_only_methods_that_are_not_the_first_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.toml"
+    path.write_text(LINE + "method = 3" + LINE.replace("seconds", "bytes"), encoding="utf-8")
+    assert catalogue_from_file(path).methods == {"stage.{stage}.seconds": 3}
 
 
 def test_every_metric_is_of_a_suite_and_says_where_to_look() -> None:

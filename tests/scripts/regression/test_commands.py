@@ -16,7 +16,7 @@ import fake_perf
 import perf
 import pytest
 from regression import commands, compare, sides
-from regression.catalogue import catalogue_from_file
+from regression.catalogue import Catalogue, catalogue_from_file
 from regression.pairing import Measured
 from regression.record import Identity, Samples, SuiteOutcome, SuiteStatus
 from regression.store import record_from_file
@@ -487,6 +487,46 @@ def test_a_stored_record_judges_counts_and_no_times(
     assert "719 -> 720" in capsys.readouterr().out
     assert all(name in ("graphs", "stages") for name, _ in bench.calls)
     assert len(bench.calls) == 4, "nothing is measured again for a record"
+
+
+def by_method(bench: Bench, name: str, method: int) -> None:
+    """From now on, this metric is measured by that method."""
+    metrics = bench.catalogue.metrics
+    changed = (replace(m, method=method) if m.name == name else m for m in metrics)
+    bench.catalogue = Catalogue(tuple(changed))
+
+
+def test_a_stored_record_of_another_method_judges_nothing_of_its_metric(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {**NODES, "voice.bytes": Samples(((9.0,),))}
+    bench.values["graphs"] = {"candidate": before}
+    baseline_of(bench, tmp_path / "record")
+    by_method(bench, "graph.{stage}.nodes", 2)
+    bench.values["graphs"] = {"candidate": {**before, **MORE_NODES}}
+    words = ("run", "--suite", "graphs", "--baseline", tmp_path / "record")
+    assert run(*words) == 0
+    said = capsys.readouterr().out
+    assert "graph.{stage}.nodes is shown and not judged: the record of" in said
+    assert "measured it by method 1, this run by method 2" in said
+    assert "voice.bytes is shown" not in said
+    bench.values["graphs"] = {"candidate": {**before, "voice.bytes": Samples(((10.0,),))}}
+    assert run(*words) == 1
+
+
+def test_a_record_keeps_the_methods_of_its_values(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_method(bench, "graph.{stage}.nodes", 2)
+    baseline_of(bench, tmp_path / "record")
+    assert record_from_file(tmp_path / "record").candidate.methods == {"graph.{stage}.nodes": 2}
+    bench.values["graphs"] = {"candidate": MORE_NODES}
+    words = ("run", "--suite", "graphs", "--baseline", tmp_path / "record")
+    assert run(*words) == 1
+    by_method(bench, "graph.{stage}.nodes", 1)
+    capsys.readouterr()
+    assert run(*words) == 0
+    assert "by method 2, this run by method 1" in capsys.readouterr().out
 
 
 def test_suites_not_measured_are_not_missing(bench: Bench, tmp_path: Path) -> None:

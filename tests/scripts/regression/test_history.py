@@ -8,7 +8,7 @@ import fake_perf
 import pytest
 from regression.catalogue import catalogue_from_file
 from regression.explain import explained, listed_metrics, meant
-from regression.history import history_lines, matching
+from regression.history import history_lines, matching, trends
 from regression.store import History
 
 from sambert_trt.engines.errors import InputError
@@ -34,6 +34,32 @@ def test_another_voice_or_precision_is_another_line() -> None:
     records = (one, replace(two, candidate=side, machine=one.machine))
     found = history_lines(History(records), CATALOGUE, "stage.vocoder.seconds")
     assert len([line for line in found if line.startswith("  Processor")]) == 2
+
+
+def measured_otherwise(method: int = 2) -> History:
+    """Four runs of one machine, the last two of another method for the time of a stage."""
+    early, late = fake_perf.history(4)[:2], fake_perf.history(4)[2:]
+    methods = {"stage.{stage}.seconds": method}
+    late = tuple(replace(it, candidate=replace(it.candidate, methods=methods)) for it in late)
+    return History(tuple(replace(it, machine=fake_perf.MACHINE) for it in (*early, *late)))
+
+
+def test_another_method_is_another_line_of_its_metric_alone() -> None:
+    for name, runs in (("stage.vocoder.seconds", ["2", "2"]), ("text.rate", ["4"])):
+        found = history_lines(measured_otherwise(), CATALOGUE, name)
+        heads = [line for line in found if line.startswith("  Processor")]
+        assert [line.rsplit(": ", 1)[1].split()[0] for line in heads] == runs
+        assert [line.endswith("; method 2: 2 runs") for line in heads[1:]] == [True] * len(runs[1:])
+
+
+def test_the_picture_of_a_trend_does_not_join_methods() -> None:
+    name = "stage.vocoder.seconds"
+    alike, other = (
+        "\n".join(trends(measured_otherwise(method).records, CATALOGUE, [name]))
+        for method in (1, 2)
+    )
+    assert (alike.count("<polyline"), other.count("<polyline")) == (1, 2)
+    assert "method 2" in other
 
 
 def test_runs_are_in_the_order_of_time_however_they_were_appended() -> None:
@@ -77,6 +103,14 @@ def test_explain_says_why_a_metric_may_lack() -> None:
         metrics = meant(CATALOGUE, name)
         words = "\n".join(explained(CATALOGUE, metrics, name, None))
         assert ("  given     only with a card" in words) is told
+
+
+def test_explain_names_a_method_that_is_not_the_first() -> None:
+    (metric,) = meant(CATALOGUE, "memory.peak")
+    for method, told in ((1, False), (2, True)):
+        changed = replace(metric, method=method)
+        words = explained(CATALOGUE, [changed], "memory.peak", None)
+        assert any(line.startswith("  method    2: ") for line in words) is told
 
 
 def test_explain_shows_last_values() -> None:

@@ -39,7 +39,8 @@ VALUES = {"stage.vocoder.seconds": Samples(((0.1, 0.2), (0.3,)))}
 def record(voice: str = "demo", machine: str = "a") -> Record:
     """Every field holds something."""
     identity = Identity(voice, "ab", "fp32", "cpu", 1)
-    base = Side("main", "abc", False, identity, VALUES, ("numpy differs",))
+    methods = {"stage.{stage}.seconds": 2}
+    base = Side("main", "abc", False, identity, VALUES, ("numpy differs",), methods)
     candidate = replace(base, label="工作树 ", changed=True, notes=())
     return Record(
         started="2026-01-01T00:00:00+00:00",
@@ -82,6 +83,11 @@ def test_a_record_comes_back(found: Record, tmp_path: Path) -> None:
         (lambda d: d.update(schema=True), "schema True"),
         (lambda d: d.update(extra=1), "extra missing or unknown"),
         (lambda d: d.pop("machine"), "machine missing or unknown"),
+        (lambda d: d["candidate"].pop("notes"), "candidate: notes missing or unknown"),
+        (
+            lambda d: d["candidate"].update(methods={"x": "2"}),
+            "methods.x is '2', not a whole number",
+        ),
         (lambda d: d.update(started=5), "started is '5', not a text"),
         (lambda d: d["candidate"].update(changed=1), "changed is '1', not true or false"),
         (lambda d: d["candidate"]["identity"].update(threads=1.5), "threads is '1.5'"),
@@ -104,6 +110,14 @@ def test_what_is_no_record_is_named(change: Callable[[dict[str, Any]], object], 
     with pytest.raises(InputError) as refused:
         record_from_json(changed(change))
     assert named in str(refused.value)
+
+
+def test_a_record_of_before_methods_were_kept_is_of_the_first() -> None:
+    data = changed(lambda d: [d[side].pop("methods") for side in ("base", "candidate")])
+    found = record_from_json(data)
+    assert found.candidate.values == VALUES
+    assert found.candidate.method("stage.{stage}.seconds") == 1
+    assert record().candidate.method("stage.{stage}.seconds") == 2
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nothing", '{"schema": NaN}', "[" * 100_000])
