@@ -115,6 +115,10 @@ class Catalogue:
         metrics = (replace(m, gate=Gate.NONE) if m.name in names else m for m in self.metrics)
         return Catalogue(tuple(metrics))
 
+    def unknown(self, measured: Iterable[str]) -> list[str]:
+        """The measured names that are of no metric, by name."""
+        return sorted(n for n in measured if not any(m.matches(n) for m in self.metrics))
+
     def metric(self, measured: str) -> Metric:
         """The metric of a measured name, the first that matches.
 

@@ -129,17 +129,14 @@ def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
     Raises:
         InputError: the sides cannot be compared.
     """
-    measured = [o.name for o in report.record.outcomes if o.status is SuiteStatus.MEASURED]
-    base = replace(
-        baseline.candidate,
-        label=f"record of {baseline.started}",
-        values=of_suites(baseline.candidate.values, report.catalogue, measured),
-    )
+    base = _base_from_record(baseline, report)
     remarks = compare_refusal(base, report.record.candidate, across=across)
     elsewhere = obstacles(baseline.machine, report.record.machine)
     remarks += tuple(f"the record is of another machine or software: {it}" for it in elsewhere)
     record = replace(report.record, base=base)
     changed = _methods_changed(base, record.candidate, report.catalogue)
+    gone = report.catalogue.unknown(baseline.candidate.values)
+    remarks += tuple(f"{name} stands in the record and is no metric any more" for name in gone)
     remarks += tuple(f"{name} is shown and not judged: {told}" for name, told in changed.items())
     told = "times and memory are shown and not judged: the record is of another run"
     judged = _judged(
@@ -149,6 +146,19 @@ def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
         interrupted=not report.complete,
     )
     return replace(judged, catalogue=report.catalogue)
+
+
+def _base_from_record(baseline: Record, report: Report) -> Side:
+    """What the record holds of the suites that were measured now, of metrics there still are."""
+    measured = [o.name for o in report.record.outcomes if o.status is SuiteStatus.MEASURED]
+    values = dict(baseline.candidate.values)
+    for name in report.catalogue.unknown(values):
+        del values[name]
+    return replace(
+        baseline.candidate,
+        label=f"record of {baseline.started}",
+        values=of_suites(values, report.catalogue, measured),
+    )
 
 
 def _methods_changed(base: Side, candidate: Side, catalogue: Catalogue) -> dict[str, str]:
@@ -188,8 +198,7 @@ def _disagreement(measured: Measured, catalogue: Catalogue) -> str:
     if measured.outcome.status is not SuiteStatus.MEASURED:
         return ""
     names = {name for values in measured.values.values() for name in values}
-    strange = sorted(n for n in names if not any(m.matches(n) for m in catalogue.metrics))
-    if strange:
+    if strange := catalogue.unknown(names):
         return f"{', '.join(strange)}: of no metric; write it into regression/metrics.toml"
     lacking = catalogue.lacking(measured.outcome.name, names)
     remedy = "mend the suite, or take the metric out of regression/metrics.toml"

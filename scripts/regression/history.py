@@ -49,7 +49,7 @@ def matching(records: Sequence[Record], catalogue: Catalogue, pattern: str | Non
         InputError: none does.
     """
     names = {name for record in records for name in record.candidate.values}
-    known = [name for name in names if any(m.matches(name) for m in catalogue.metrics)]
+    known = names - {*catalogue.unknown(names)}
     if pattern is None:
         return catalogue.ordered(known)
     found = [name for name in known if is_meant(name, catalogue, pattern)]

@@ -514,6 +514,20 @@ def test_a_stored_record_of_another_method_judges_nothing_of_its_metric(
     assert run(*words) == 1
 
 
+def test_a_stored_record_with_a_metric_that_was_taken_out_judges_the_others(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.values["graphs"] = {"candidate": {**NODES, "voice.bytes": Samples(((9.0,),))}}
+    baseline_of(bench, tmp_path / "record")
+    metrics = bench.catalogue.metrics
+    bench.catalogue = Catalogue(tuple(m for m in metrics if m.name != "voice.bytes"))
+    bench.values["graphs"] = {"candidate": MORE_NODES}
+    assert run("run", "--suite", "graphs", "--baseline", tmp_path / "record") == 1
+    said = capsys.readouterr().out
+    assert "voice.bytes stands in the record and is no metric any more" in said
+    assert "719 -> 720" in said
+
+
 def test_a_record_keeps_the_methods_of_its_values(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
