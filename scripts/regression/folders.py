@@ -1,32 +1,100 @@
-"""Folders that runs leave in a cache: what was never completed goes again.
+"""Folders that are kept from run to run: each whole or not there, and the last used few of them.
 
 Standard library only.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sambert_trt.engines.errors import OutputError, SambertError
 
-__all__ = ["UNFINISHED", "remove_abandoned", "writing"]
+__all__ = ["KEPT", "keep_last_used", "kept_folder", "remove_abandoned", "writing"]
+
+KEPT = 6
+"""Of the folders in one place."""
 
 _ABANDONED = 86_400
 """Seconds after which a folder that was never completed is somebody's leftover."""
 
-UNFINISHED = "unfinished-"
+_UNFINISHED = "unfinished-"
 
 
-def remove_abandoned(cache: Path, prefix: str = UNFINISHED) -> None:
+def kept_folder(target: Path, fill: Callable[[Path], Path]) -> Path:
+    """A folder that is made where it is not there; its time is that of its last use.
+
+    Args:
+        target: what it is called; the folder above it is made.
+        fill: makes it within the empty folder that it gets, and returns where.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with writing(target):
+        if target.is_dir():
+            os.utime(target)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(target.parent)
+            _make(target, fill)
+    return target
+
+
+def keep_last_used(cache: Path, used: Collection[Path]) -> None:
+    """Removes all but `KEPT` folders, and none that is in use; one that resists stays."""
+    busy = {path.resolve() for path in used}
+    folders = [path for path in cache.glob("*") if _is_whole(path)]
+    folders.sort(key=lambda path: (path.resolve() in busy, _last_use(path)), reverse=True)
+    for folder in folders[max(KEPT, len(busy)) :]:
+        _remove(folder)
+
+
+def remove_abandoned(cache: Path, prefix: str = _UNFINISHED) -> None:
     """Removes the folders that runs have left that were ended from outside, a day ago or more."""
     for folder in cache.glob(f"{prefix}*"):
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make(target: Path, fill: Callable[[Path], Path]) -> None:
+    """A complete folder gets its name, unless another run was first."""
+    folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
+    try:
+        whole = fill(folder)
+        try:
+            whole.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_whole(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(_UNFINISHED)
+
+
+def _last_use(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
+
+
+def _remove(folder: Path) -> None:
+    """Takes its name away first: what is half removed is taken for a whole one by nobody."""
+    with suppress(OSError):
+        aside = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
+        try:
+            folder.rename(aside / folder.name)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -22,7 +20,7 @@ from sambert_trt.engines.child_process import python_command
 from sambert_trt.engines.errors import InputError, SourceError
 from sambert_trt.engines.voice import manifest_from_directory
 
-from .folders import UNFINISHED, remove_abandoned
+from .folders import kept_folder
 from .suite import Settings
 from .trees import Tree
 
@@ -75,6 +73,7 @@ def settings_of_tree(tree: Tree, how: Speaking, cache: Path, work: Path) -> Sett
     Raises:
         InputError: the tree has no demo voice.
         SourceError: it cannot export it.
+        OutputError: there is no room for it.
     """
     work.mkdir(parents=True)
     source = how.source if how.voice is not None else demo_source(tree.path)
@@ -110,19 +109,15 @@ def exported_voice(tree: Path, cache: Path) -> Path:
     Raises:
         InputError: the tree has no demo voice.
         SourceError: the export failed; the message holds its last line.
+        OutputError: it cannot be written.
     """
     source = demo_source(tree)
-    target = cache.absolute() / _key(tree, source)
-    if not (target / "voice.json").is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(cache)
-        folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=cache))
-        try:
-            _export(tree, source, folder)
-            _rename(folder / "voice", target)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    return target
+
+    def export(folder: Path) -> Path:
+        _export(tree, source, folder)
+        return folder / "voice"
+
+    return kept_folder(cache.absolute() / _key(tree, source), export)
 
 
 def _export(tree: Path, source: Path, folder: Path) -> None:
@@ -147,15 +142,6 @@ def _export(tree: Path, source: Path, folder: Path) -> None:
             f"{tree} cannot export its demo voice (status {finished.returncode}): {said}; "
             "name an exported voice with --voice"
         )
-
-
-def _rename(folder: Path, target: Path) -> None:
-    """Gives a complete voice its name, unless another run was first."""
-    try:
-        folder.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
 
 
 def _key(tree: Path, source: Path) -> str:

@@ -7,14 +7,12 @@ leave a whole tree or none. Standard library, and tomli before Python 3.11.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from sambert_trt.engines.errors import InputError
 
-from .folders import UNFINISHED, remove_abandoned, writing
+from .folders import kept_folder
 from .namespace import linked
 from .project import declared, project_file
 from .repository import check_repository, commit_of, extract_commit, git
@@ -75,12 +73,14 @@ def tree_of_revision(root: Path, revision: str, cache: Path) -> Tree:
     """
     check_repository(root)
     sha = commit_of(root, revision)
-    path = cache.absolute() / sha[:_DIGITS]
-    if not path.is_dir():
-        with writing(path):
-            cache.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(cache)
-            _unpack(root, sha, path)
+
+    def unpack(folder: Path) -> Path:
+        whole = folder / "tree"
+        whole.mkdir()
+        extract_commit(root, sha, whole)
+        return whole
+
+    path = kept_folder(cache.absolute() / sha[:_DIGITS], unpack)
     linked(path)
     return Tree(path, revision, sha, changed=False)
 
@@ -97,22 +97,3 @@ def dependency_notes(base: Tree, candidate: Tree) -> tuple[str, ...]:
                 f"{where}: {base.label} declares {before} of {name}, {candidate.label} {after}"
             )
     return tuple(notes)
-
-
-def _unpack(root: Path, sha: str, path: Path) -> None:
-    folder = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=path.parent))
-    try:
-        (folder / "tree").mkdir()
-        extract_commit(root, sha, folder / "tree")
-        _rename(folder / "tree", path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _rename(folder: Path, path: Path) -> None:
-    """Gives a complete tree its name, unless another run was first."""
-    try:
-        folder.rename(path)
-    except OSError:
-        if not path.is_dir():
-            raise
