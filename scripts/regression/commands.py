@@ -39,6 +39,7 @@ from .suite import Settings, Suite
 from .systems import systems_from_texts
 from .terminal import card_lines, result_lines, show
 from .trees import Tree, tree_of_revision, working_tree
+from .turn import measuring_alone
 
 __all__ = [
     "ROOT",
@@ -78,7 +79,7 @@ def _measured(
     how, catalogue = _speaking(options), catalogue_from_file()
     how.check()
     history = outputs.check()
-    with _workspace() as work:
+    with measuring_alone(BUILD, options.command), _workspace() as work:
         trees, sides = _prepared(base, how, work)
         plan = Plan(options.command, suites, sides, trees, options.seed, options.across)
         report = run(plan, catalogue, show)
