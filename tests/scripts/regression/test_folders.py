@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from regression import commands
 from regression.folders import KEPT, keep_last_used, kept_folder
+from regression.sides import Speaking
+from regression.suite import Settings
+from regression.trees import Tree
 
 from sambert_trt.engines.errors import OutputError
 
@@ -105,6 +109,23 @@ def test_links_out_of_a_folder_are_not_followed(cache: Path, tmp_path: Path) -> 
     keep_last_used(cache, ())
     assert not (cache / "0").exists()
     assert (tmp_path / "sources" / "file").exists()
+
+
+def test_a_run_keeps_what_it_measures(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.rename(tmp_path / "voices")
+    (tmp_path / "trees").mkdir()
+    tree = Tree(tmp_path / "trees" / "one", "one", "", changed=False)
+
+    def settings(tree: Tree, how: Speaking, cache: Path, work: Path) -> Settings:
+        return Settings(tree.path, cache / "0", work)
+
+    monkeypatch.setattr(commands, "BUILD", tmp_path)
+    monkeypatch.setattr(commands, "_trees", lambda base: {"candidate": tree})
+    monkeypatch.setattr(commands, "settings_of_tree", settings)
+    commands._prepared(None, Speaking(), tmp_path / "work")
+    assert names(tmp_path / "voices") == [0, *range(3, KEPT + 2)]
 
 
 def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
