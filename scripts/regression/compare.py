@@ -176,9 +176,13 @@ def _methods_changed(base: Side, candidate: Side, catalogue: Catalogue) -> dict[
 def _measure_all(plan: Plan, catalogue: Catalogue, found: _Found, say: Say) -> None:
     for suite in plan.suites:
         say(f"{suite.name:13}")
-        measured = _known(plan.measure(suite, plan.sides, seed=plan.seed), catalogue)
+        measured = _known(plan.measure(suite, _sides_of(suite, plan), seed=plan.seed), catalogue)
         found.add(measured)
         say(f"{_outcome_words(measured)}\n")
+
+
+def _sides_of(suite: Suite, plan: Plan) -> Mapping[str, Settings]:
+    return plan.sides if suite.compared else {CANDIDATE: plan.sides[CANDIDATE]}
 
 
 def _known(measured: Measured, catalogue: Catalogue) -> Measured:
@@ -245,7 +249,7 @@ def _of_machine(record: Record, changed: Sequence[str]) -> Iterator[str]:
     """What changed during the run, and what disturbed it before or after."""
     yield from (f"the machine changed during the run: {text}" for text in changed)
     if _clocks(record):
-        yield "so what became of times stays undecided"
+        yield "so times that look worse are unusable, and what became of the others stays undecided"
     yield from (f"at the start, {text}" for text in cautions(record.machine))
     yield from (f"at the end, {text}" for text in cautions(_without_own(record)))
 

@@ -278,7 +278,8 @@ def _of_one_side(
     if candidate is not None and candidate.all:
         value = _typical(metric, candidate)
         told = f"{what} is new: {quantity(value, metric.unit)}"
-        return Verdict(name, metric, Status.NEW, told, candidate=value)
+        status = Status.NOT_JUDGED if metric.gate is Gate.NONE else Status.NEW
+        return Verdict(name, metric, status, told, candidate=value)
     return Verdict(name, metric, Status.UNUSABLE, f"{what} holds no value on either side")
 
 

@@ -177,7 +177,7 @@ def _trends(report: Report) -> Iterator[str]:
     failing = [verdict.name for verdict in report.failures]
     rest = [n for n in report.catalogue.ordered(report.record.candidate.values) if n not in failing]
     yield from ("<section>", "<h2>Trends</h2>")
-    yield "<p>A line is one machine and voice; runs of different ones are never joined.</p>"
+    yield "<p>A line is one machine, voice and method; runs of different ones are never joined.</p>"
     yield from trends(records, report.catalogue, failing)
     for suite, names in groupby(rest, key=lambda name: report.catalogue.metric(name).suite):
         yield f"<details><summary>{text(suite)}</summary>"

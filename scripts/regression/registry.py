@@ -25,7 +25,7 @@ SUITES = (
     Suite("speech", "sentences, streams and their first audio", 3, 15, 50),
     Suite("throughput", "several speakers at once", 2, 15, 20),
     Suite("export", "exporting the voice", 4, 1, 60, by_choice=True),
-    Suite("reference", "the torch reference and others", 1, 8, 30, by_choice=True),
+    Suite("reference", "beside the torch reference and others", 1, 6, 16, compared=False),
     Suite("syllables", "what a recogniser hears", 1, 1, 120, by_choice=True, together=True),
     Suite("instructions", "under callgrind", 1, 1, 100, by_choice=True, together=True),
     Suite("calibration", "calibrating the voice", 1, 1, 900, by_choice=True),

@@ -73,6 +73,7 @@ class Suite:
         by_choice: measured only with `--full` or by name.
         seconds: about how long it takes for both sides, with the demo voice on two cores.
         together: both sides measure at once: nothing of it depends on how fast the machine is.
+        compared: False: only the candidate is measured, beside something else than the base.
     """
 
     name: str
@@ -82,3 +83,4 @@ class Suite:
     seconds: float
     by_choice: bool = False
     together: bool = False
+    compared: bool = True

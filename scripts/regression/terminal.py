@@ -7,14 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .baseline import Baseline, Comparison
+from .catalogue import Scale
 from .gate import ExitStatus, Status, Verdict
+from .inference import middle
 from .report import Report, change_words, interval_words, look_words, values_words
-from .words import one_line, tolerance
+from .words import one_line, quantity, tolerance
 
 __all__ = ["card_lines", "result_lines", "show"]
 
 _SHOWN = (Status.WORSE, Status.MISSING, Status.UNUSABLE, Status.BETTER, Status.UNDECIDED)
 _MOST, _LAST = 40, 8
+_OTHERS = "against."
 
 
 def show(text: str) -> None:
@@ -27,6 +30,9 @@ def result_lines(report: Report, files: Sequence[Path]) -> Iterator[str]:
     yield ""
     yield report.sides
     yield from changed_lines(report.verdicts)
+    if report.record.base is None:
+        yield from value_lines(report)
+    yield from others_lines(report)
     for outcome in report.crashed:
         first, *rest = outcome.reason.splitlines() or [""]
         yield f"suite {outcome.name} crashed: {one_line(first)}"
@@ -56,6 +62,28 @@ def changed_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
             yield f"           look: {look_words(verdict)}"
     if len(found) > _MOST:
         yield f"and {len(found) - _MOST} more"
+
+
+def value_lines(report: Report) -> Iterator[str]:
+    """What one side measured, without what others_lines tells."""
+    values = report.record.candidate.values
+    named = [name for name in report.catalogue.ordered(values) if not name.startswith(_OTHERS)]
+    wide = max(map(len, named), default=0)
+    for name in named:
+        metric = report.catalogue.metric(name)
+        yield f"{name:{wide}}  {quantity(middle(values[name], metric.scale), metric.unit):>10}"
+
+
+def others_lines(report: Report) -> Iterator[str]:
+    """How many times as long other systems take: `torch takes total 2.51, decoder 3.05 ...`."""
+    values = report.record.candidate.values
+    found: dict[str, list[str]] = {}
+    for name in report.catalogue.ordered(values):
+        if name.startswith(_OTHERS):
+            _, system, stage, _ = name.split(".")
+            found.setdefault(system, []).append(f"{stage} {middle(values[name], Scale.RATIO):.2f}")
+    for system, ratios in found.items():
+        yield f"{system} takes so many times as long: {', '.join(ratios)}"
 
 
 def card_lines(

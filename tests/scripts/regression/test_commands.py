@@ -155,6 +155,28 @@ def test_a_regression_is_red_and_every_file_tells_it(
     assert len(files["history"].read_text(encoding="utf-8").splitlines()) == 1
 
 
+def test_other_systems_are_measured_beside_the_candidate_alone(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ratios = {
+        "against.torch.total.ratio": Samples(((2.0, 8.0),)),
+        "against.torch.vocoder.ratio": Samples(((1.5, 1.5),)),
+    }
+    bench.values["reference"] = {"base": ratios, "candidate": ratios}
+    assert compared("--suite", "reference") == 0
+    assert list(bench.settings) == ["candidate"]
+    said = capsys.readouterr().out
+    assert "torch takes so many times as long: total 4.00, vocoder 1.50" in said
+    assert "green: none of 3 metrics became worse (" in said
+
+
+def test_a_run_of_one_side_shows_what_it_measured(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("run", "--suite", "graphs") == 0
+    assert "graph.vocoder.nodes         719\n" in capsys.readouterr().out
+
+
 def test_a_history_is_added_to(bench: Bench, tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     for _ in range(2):
