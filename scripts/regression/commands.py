@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sambert_trt.engines.errors import InputError
@@ -210,28 +211,36 @@ def experiment(options: argparse.Namespace) -> ExitStatus:
     """`perf.py experiment`: this tree against itself, with and without planted faults."""
     check_writable(options.file)
     faults = [fault_from_text(name) for name in options.fault] or list(FAULTS)
-    how, catalogue, tree = _speaking(options), catalogue_from_file(), working_tree(ROOT)
+    how, numbers = _speaking(options), range(options.first, options.first + options.trials)
     how.check()
-
-    def compared(fault: Fault, number: int) -> Report:
-        with _workspace() as work:
-            sides = {
-                name: settings_of_tree(tree, how, BUILD / "voices", work / name)
-                for name in (BASE, CANDIDATE)
-            }
-            sides[CANDIDATE] = replace(sides[CANDIDATE], plant=fault.plant)
-            suites = suites_from_names(fault.suites)
-            trees = dict.fromkeys(sides, tree)
-            report = run(Plan(options.command, suites, sides, trees, number), catalogue, show)
-        if not report.complete:
-            raise KeyboardInterrupt(f"interrupted; the trials that ended are in {options.file}")
-        return report
-
-    numbers = range(options.first, options.first + options.trials)
-    found = run_trials(options.file, faults, numbers, compared, show)
+    with measuring_alone(BUILD, options.command):
+        trial = partial(_trial, options, how, working_tree(ROOT))
+        found = run_trials(options.file, faults, numbers, trial, show)
     for line in results(found, faults):
         print(line)
     return ExitStatus.GREEN if reached(found, faults) else ExitStatus.REGRESSION
+
+
+def _trial(
+    options: argparse.Namespace, how: Speaking, tree: Tree, fault: Fault, number: int
+) -> Report:
+    """The tree against itself, the fault in one side.
+
+    Raises:
+        KeyboardInterrupt: the run was broken off, which says nothing about the gate.
+    """
+    with _workspace() as work:
+        sides = {
+            name: settings_of_tree(tree, how, BUILD / "voices", work / name)
+            for name in (BASE, CANDIDATE)
+        }
+        sides[CANDIDATE] = replace(sides[CANDIDATE], plant=fault.plant)
+        suites, trees = suites_from_names(fault.suites), dict.fromkeys(sides, tree)
+        plan = Plan(options.command, suites, sides, trees, number)
+        report = run(plan, catalogue_from_file(), show)
+    if not report.complete:
+        raise KeyboardInterrupt(f"interrupted; the trials that ended are in {options.file}")
+    return report
 
 
 def _judged_card(found: Baseline, failures: Sequence[str], base: Baseline | None) -> ExitStatus:

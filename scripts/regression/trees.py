@@ -14,17 +14,10 @@ from sambert_trt.engines.errors import InputError
 
 from .folders import kept_folder
 from .namespace import linked
-from .project import declared, project_file
+from .project import declared
 from .repository import check_repository, commit_of, extract_commit, git
 
-__all__ = [
-    "Tree",
-    "dependency_notes",
-    "linked",
-    "project_file",
-    "tree_of_revision",
-    "working_tree",
-]
+__all__ = ["Tree", "dependency_notes", "tree_of_revision", "working_tree"]
 
 _DIGITS = 12
 """Of a commit in a folder's name."""

@@ -16,10 +16,10 @@ from installed import closure, missing, size
 
 from sambert_trt.engines.errors import InputError
 
+from ..project import project_file
 from ..record import NotMeasured
 from ..suite import Settings
 from ..text import SHORT
-from ..trees import project_file
 
 __all__ = ["rounds"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["rounds"]
 
-_SENTENCES = tuple(f"{clause}。" for clause in re.findall("[^，。]+", TEXT)[:10])
+_SENTENCES = tuple(f"{clause}。" for clause in re.findall("[^，。]+", TEXT)[:5])
 
 
 def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:

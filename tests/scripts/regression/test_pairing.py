@@ -245,7 +245,7 @@ measure(Suite("obedient", "", 1, 1, 1), {{"base": Settings(*where, extra={settin
 def test_identities_of_a_voice(
     tiny_voice: Callable[[str], Path], tmp_path: Path, root: Path
 ) -> None:
-    from regression.trees import linked
+    from regression.namespace import linked
 
     linked(root)
     settings = Settings(root, tiny_voice("plain"), tmp_path, threads=3)
