@@ -71,7 +71,7 @@ def all_checks() -> tuple[Check, ...]:
     packages = tuple(part for name in PACKAGES for part in ("-p", f"sambert_trt.{name}"))
     programs = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
     scripts = tuple(part for name in programs for part in ("-m", name))
-    scripts += ("-p", "acceptance", "-p", "regression")
+    scripts += ("-p", "acceptance", "-p", "regression", "-p", "demo_voice")
     return (
         Check("format", (*module, "ruff", "format", "--check", ".")),
         Check("lint", (*module, "ruff", "check", ".")),
