@@ -73,11 +73,10 @@ class _Found:
             self.values[name].update(values)
 
     def add_again(self, measured: Measured) -> None:
-        """Takes a suite's second look in; how it ended is told only where that went wrong."""
+        """Takes a suite's second look in."""
         assert self.again is not None
         outcome = measured.outcome
-        if outcome.status is not SuiteStatus.MEASURED:
-            self.outcomes.append(replace(outcome, name=f"{outcome.name} (again)"))
+        self.outcomes.append(replace(outcome, name=f"{outcome.name} (again)"))
         for name, values in measured.values.items():
             self.again[name].update(values)
 

@@ -209,7 +209,9 @@ def test_what_failed_is_measured_again_in_more_processes(
     assert (graphs, first, second) == ("graphs", "stages", "stages")
     assert more > sessions > once
     assert {side.only for side in bench.settings.values()} == {("stage.vocoder.seconds",)}
-    assert record_from_file(tmp_path / "j").second_look is not None
+    record = record_from_file(tmp_path / "j")
+    assert record.second_look is not None
+    assert [outcome.name for outcome in record.outcomes] == ["graphs", "stages", "stages (again)"]
     assert "in new processes" in capsys.readouterr().out
 
 
