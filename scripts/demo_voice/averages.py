@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 __all__ = ["MovingAverage"]
 
@@ -33,10 +34,13 @@ class MovingAverage:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Moves towards the module's tensors as they are after `step` steps."""
-        share = 1 - min(self._decay, (1 + step) / (10 + step))
-        for name, live in self._module.state_dict().items():
-            own = self.tensors[name]
-            if own.is_floating_point():
-                own.lerp_(live, share)
+        decay = min(self._decay, (1 + step) / (10 + step))
+        own, live = [], []
+        for name, tensor in self._module.state_dict().items():
+            if tensor.is_floating_point():
+                own.append(self.tensors[name])
+                live.append(tensor)
             else:
-                own.copy_(live)
+                self.tensors[name].copy_(tensor)
+        # On a GPU it is one launch for all of them; torch has no types for it.
+        get_ema_multi_avg_fn(decay)(own, live, step)  # type: ignore[no-untyped-call]

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM as a wish that a loop grants between two steps. Standard library only."""
+"""Ctrl-C, SIGTERM and a closed terminal as a wish that a loop grants between two steps.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from types import FrameType
 
 __all__ = ["Stop", "stop_on_signals"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP = getattr(signal, "SIGHUP", None)
+_SIGNALS = [one for one in (signal.SIGINT, signal.SIGTERM, _HANGUP) if one is not None]
 
 
 class Stop:
@@ -23,22 +27,29 @@ class Stop:
         """Handles a signal.
 
         Raises:
-            KeyboardInterrupt: for the second one.
+            KeyboardInterrupt: for the second one; but a closed terminal hurries nobody.
         """
-        if self.asked:
+        if self.asked and number != _HANGUP:
             raise KeyboardInterrupt
         self.asked = True
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Takes the signals over for the block; outside the main thread they stay as they are."""
+    """Takes the signals over for the block.
+
+    One that is ignored stays so, as a job in the background or under nohup wants it; and outside
+    the main thread they all stay as they are.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.ask) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: one for number, one in before.items() if one not in (signal.SIG_IGN, None)}
     try:
+        for number in before:
+            signal.signal(number, stop.ask)
         yield stop
     finally:
         for number, handler in before.items():

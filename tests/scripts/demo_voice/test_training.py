@@ -154,6 +154,22 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     assert checkpoint_paths(tmp_path) == []
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows hangs nothing up")
+def test_a_closed_terminal_ends_it_in_order_and_nohup_not_at_all(tmp_path: Path) -> None:
+    def hang_up(task: Toy) -> None:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
+        assert run(Toy({4: hang_up}), tmp_path, TEN).checkpoint == tmp_path / "checkpoint_5.pth"
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert run(Toy({7: hang_up}), tmp_path, TEN).finished
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_rates_rise_and_fall_as_a_cosine(tmp_path: Path) -> None:
     task = Toy()
     run(task, tmp_path, TrainingOptions(steps=8, warmup=1, final_rate=0.1))
