@@ -1,0 +1,215 @@
+"""Writes a dataset of the parts it was made in: statistics first, then the normalised arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError
+from sambert_trt.runtime.audio import replaced_file
+
+from .copies import symbol_means
+from .dataset import FACTS, UTTERANCES, DatasetSettings
+from .parts import LoadedPart, Part, loaded_part
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+    from .corpus import Sentence
+
+__all__ = ["Origin", "write_dataset"]
+
+_LEAST_DEVIATION = 1e-3
+"""Of scaled mels: a band that never moves is not made loud."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a dataset is made of and with.
+
+    Attributes:
+        held_out: whether a sentence is never to be learned from.
+        skipped: a line on each sentence left out.
+        request: the options and the corpus.
+    """
+
+    speaker: str
+    attribution: str
+    held_out: Callable[[Sentence], bool]
+    skipped: tuple[str, ...]
+    request: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """All copies but their mels and samples; sums are of frames that may be learned from."""
+
+    sentences: list[Sentence]
+    emotion: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+    duration: NDArray[np.int64]
+    f0: NDArray[np.float32]
+    voiced: NDArray[np.bool_]
+    mel_mean: NDArray[np.float64]
+    mel_std: NDArray[np.float64]
+
+    @property
+    def learned(self) -> NDArray[np.bool_]:
+        """Frames [F] that may be learned from."""
+        return np.repeat(~self.held_out, self.frames)
+
+
+def write_dataset(folder: Path, parts: Sequence[Part], origin: Origin) -> DatasetSettings:
+    """Writes the dataset's files, its facts last: without them it is not there.
+
+    Raises:
+        InputError: nothing is left to learn from.
+        OutputError: a file cannot be written.
+    """
+    gathered = _gathered(parts, origin)
+    digest = hashlib.sha256()
+    energy = _write_frames(folder, parts, gathered, digest)
+    heard = gathered.f0[gathered.learned & gathered.voiced]
+    level = energy[gathered.learned]
+    settings = DatasetSettings(
+        sampling_rate=parts[0].recipe.rate,
+        hop=parts[0].recipe.hop,
+        mels=parts[0].recipe.bands,
+        emotions=parts[0].emotions,
+        speaker=origin.speaker,
+        mel_mean=tuple(gathered.mel_mean.tolist()),
+        mel_std=tuple(gathered.mel_std.tolist()),
+        f0_mean=float(heard.mean(dtype=np.float64)),
+        f0_std=float(heard.std(dtype=np.float64)) or 1.0,
+        energy_mean=float(level.mean(dtype=np.float64)),
+        energy_std=float(level.std(dtype=np.float64)) or 1.0,
+        attribution=origin.attribution,
+        utterances=len(gathered.sentences),
+        frames=len(gathered.f0),
+        skipped=origin.skipped,
+        request=origin.request,
+        fingerprint="",
+    )
+    fingerprint = _write_utterances(folder / UTTERANCES, gathered, energy, settings, digest)
+    finished = DatasetSettings(**{**vars(settings), "fingerprint": fingerprint})
+    with replaced_file(folder / FACTS) as temporary:
+        temporary.write_text(finished.to_json(), encoding="utf-8")
+    return finished
+
+
+def _loaded(parts: Sequence[Part]) -> Iterator[LoadedPart]:
+    for part in parts:
+        found = loaded_part(part)
+        if found is None:
+            raise InputError(f"{part.path} is gone or damaged; prepare the dataset again")
+        yield found
+
+
+def _gathered(parts: Sequence[Part], origin: Origin) -> _Gathered:
+    kept: list[LoadedPart] = []
+    held: list[NDArray[np.bool_]] = []
+    total = square = np.zeros(parts[0].recipe.bands)
+    for part in _loaded(parts):
+        held.append(np.array([origin.held_out(one) for one in part.sentences], bool))
+        mel = part.arrays["mel"][np.repeat(~held[-1], part.frames)].astype(np.float64)
+        total, square = total + mel.sum(axis=0), square + (mel**2).sum(axis=0)
+        small = {name: part.arrays[name] for name in ("duration", "f0", "voiced")}
+        kept.append(LoadedPart(part.sentences, part.emotion, part.frames, small, part.problems))
+    frames, held_out = np.concatenate([one.frames for one in kept]), np.concatenate(held)
+    count = int(frames[~held_out].sum())
+    if not count:
+        raise InputError("no sentence is left to learn from: use more, or hold fewer out")
+    mean = total / count
+    return _Gathered(
+        [sentence for one in kept for sentence in one.sentences],
+        np.concatenate([one.emotion for one in kept]),
+        frames,
+        held_out,
+        np.concatenate([one.arrays["duration"] for one in kept]).astype(np.int64),
+        np.concatenate([one.arrays["f0"] for one in kept]),
+        np.concatenate([one.arrays["voiced"] for one in kept]).astype(bool),
+        mean,
+        np.maximum(np.sqrt(np.maximum(square / count - mean**2, 0)), _LEAST_DEVIATION),
+    )
+
+
+def _write_frames(
+    folder: Path, parts: Sequence[Part], gathered: _Gathered, digest: _Hash
+) -> NDArray[np.float32]:
+    """Writes mel, audio, f0 and voiced; returns the energy of each frame [F]."""
+    count, recipe = len(gathered.f0), parts[0].recipe
+    energy = []
+    mels = _growing(folder / "mel.npy", (count, recipe.bands), np.dtype(np.float16), digest)
+    audio = _growing(folder / "audio.npy", (count * recipe.hop,), np.dtype(np.int16), digest)
+    with mels as add_mels, audio as add_audio:
+        for part in _loaded(parts):
+            normal = (part.arrays["mel"] - gathered.mel_mean) / gathered.mel_std
+            energy.append(normal.mean(axis=1).astype(np.float32))
+            add_mels(normal)
+            add_audio(part.arrays["audio"])
+    for name, values in (("f0", gathered.f0), ("voiced", gathered.voiced)):
+        with _growing(folder / f"{name}.npy", values.shape, values.dtype, digest) as add:
+            add(values)
+    return np.concatenate(energy)
+
+
+def _write_utterances(
+    path: Path,
+    gathered: _Gathered,
+    energy: NDArray[np.float32],
+    settings: DatasetSettings,
+    digest: _Hash,
+) -> str:
+    """Writes what each utterance is; returns the fingerprint of everything."""
+    duration, symbols = gathered.duration, [len(one.ling) for one in gathered.sentences]
+    spoken = duration > 0
+    pitch = (symbol_means(gathered.f0, duration) - settings.f0_mean) / settings.f0_std
+    level = (symbol_means(energy, duration) - settings.energy_mean) / settings.energy_std
+    arrays: dict[str, Any] = {
+        "id": np.array([one.id for one in gathered.sentences]),
+        "text": np.array([one.text for one in gathered.sentences]),
+        "emotion": gathered.emotion,
+        "held_out": gathered.held_out,
+        "symbol_offset": np.cumsum([0, *symbols]),
+        "frame_offset": np.concatenate([[0], np.cumsum(gathered.frames)]),
+        "ling": np.concatenate([one.ling for one in gathered.sentences]),
+        "duration": duration.astype(np.int16),
+        "pitch": np.where(spoken, pitch, 0).astype(np.float32),
+        "energy": np.where(spoken, level, 0).astype(np.float32),
+    }
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    with replaced_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _growing(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], digest: _Hash
+) -> Iterator[Callable[[NDArray[Any]], None]]:
+    """A .npy file of known shape that is written piece by piece.
+
+    Not by a memory map: a full disk would end the process instead of raising an error.
+    """
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    with replaced_file(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+
+        def add(piece: NDArray[Any]) -> None:
+            content = np.ascontiguousarray(piece, dtype).tobytes()
+            digest.update(content)
+            file.write(content)
+
+        yield add
+        file.flush()
+        os.fsync(file.fileno())
