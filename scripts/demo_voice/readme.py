@@ -1,0 +1,88 @@
+"""The texts that lie beside a voice's weights: what it is, whose, how well it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .scores import Evaluation
+from .tables import markdown_from_evaluation
+from .voice_files import TrainedVoice
+
+__all__ = ["attribution_of_voice", "readme_of_voice"]
+
+_FIELDS = {
+    "sy": "phones and breaks",
+    "tone": "tones",
+    "syllable_flag": "syllable flags",
+    "word_segment": "word positions",
+    "emo_category": "emotions",
+}
+
+
+def attribution_of_voice(voice: TrainedVoice) -> str:
+    """The text of ATTRIBUTION.md."""
+    return f"This voice is synthetic speech. It was trained on: {voice.attribution.strip()}\n"
+
+
+def readme_of_voice(
+    voice: TrainedVoice,
+    contents: Mapping[str, bytes],
+    evaluation: Evaluation | None,
+    doubt: str,
+) -> str:
+    """The text of README.md.
+
+    Args:
+        voice: what was trained.
+        contents: the other files by their paths.
+        evaluation: of these very checkpoints; None where they were not measured.
+        doubt: why the voice was packaged only because somebody asked for it; or empty.
+    """
+    blocks = [
+        "# A small Mandarin voice in the KAN-TTS layout",
+        f"**Packaged although {doubt}.**" if doubt else "",
+        "**Synthetic speech.** Its licence is in [LICENSE](LICENSE), with the "
+        "[attribution](ATTRIBUTION.md) it asks for. scripts/train_voice.py made it; "
+        "docs/demo-voice.md of the project says how.",
+        "## Files\n\n" + _files(contents),
+        "## Training\n\n" + _training(voice),
+        "## Measured\n\n" + _measured(evaluation),
+        "## Units without training\n\n" + _untrained(voice.untrained),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _files(contents: Mapping[str, bytes]) -> str:
+    rows = [f"| `{path}` | {len(content):,} |" for path, content in sorted(contents.items())]
+    return "\n".join(("| file | bytes |", "|---|---|", *rows))
+
+
+def _training(voice: TrainedVoice) -> str:
+    kind = "with a harmonic source (NSF)" if voice.sambert.nsf else "without a harmonic source"
+    return (
+        f"{voice.steps[0]:,} steps of the acoustic model and {voice.steps[1]:,} of the vocoder; "
+        f"both {kind}, averaged over their last steps, stored in half precision. "
+        f"{voice.rate} Hz, frames of {voice.hifigan.hop} samples, "
+        f"{voice.hifigan.in_channels} mel bands."
+    )
+
+
+def _measured(evaluation: Evaluation | None) -> str:
+    if evaluation is None:
+        return "Nothing was measured of these checkpoints."
+    page = markdown_from_evaluation(evaluation)
+    _, _, rest = page.partition("\n\n")  # its own title
+    return rest.replace("\n## ", "\n### ").strip()
+
+
+def _untrained(untrained: Mapping[str, Sequence[str]]) -> str:
+    lines = [
+        f"* {_FIELDS.get(field, field)}: {', '.join(names)}"
+        for field, names in untrained.items()
+        if names
+    ]
+    if not lines:
+        return "None: training had them all."
+    return "No sentence of the training had these; what they sound like is chance.\n\n" + "\n".join(
+        lines
+    )

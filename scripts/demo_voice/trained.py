@@ -1,0 +1,71 @@
+"""The averaged weights of two trainings, with what their dataset says, as one voice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.engines.errors import InputError, SourceError
+
+from .acoustic_task import EMOTIONS, AcousticSizes, voice_vocabulary
+from .checkpoints import Checkpoint, checkpoint_from_file, newest_checkpoint
+from .dataset import Dataset
+from .untrained import untrained_units
+from .vocoder import VocoderSizes
+from .voice_files import TrainedVoice
+
+__all__ = ["trained_voice_from_runs"]
+
+
+def trained_voice_from_runs(acoustic: Path, vocoder: Path, dataset: Path) -> TrainedVoice:
+    """The voice of the newest checkpoints of two trainings.
+
+    Args:
+        acoustic, vocoder: folders of the trainings.
+        dataset: what both learned from.
+
+    Raises:
+        SourceError: a folder holds no checkpoint, or one of the other model.
+        InputError: no dataset, or one of the two learned from another.
+    """
+    opened = Dataset.open(dataset)
+    speaking = _checkpoint(acoustic, "acoustic", opened)
+    sounding = _checkpoint(vocoder, "vocoder", opened)
+    facts = opened.settings
+    names = [EMOTIONS + one.name for one in facts.emotions]
+    terms = voice_vocabulary(facts.speaker)
+    return TrainedVoice(
+        sambert=AcousticSizes(**speaking.settings["sizes"]).config(),
+        hifigan=VocoderSizes(**sounding.settings["sizes"]).config(facts.sampling_rate),
+        acoustic=speaking.average,
+        vocoder=sounding.average,
+        steps=(speaking.step, sounding.step),
+        rate=facts.sampling_rate,
+        speaker=facts.speaker,
+        f0=(facts.f0_mean, facts.f0_std),
+        untrained=untrained_units(terms, _lines(opened), names),
+        attribution=facts.attribution,
+    )
+
+
+def _checkpoint(folder: Path, kind: str, dataset: Dataset) -> Checkpoint:
+    path = newest_checkpoint(folder)
+    found = checkpoint_from_file(path)
+    if found.settings.get("kind") != kind:
+        raise SourceError(
+            f"{path} is of a training of kind {found.settings.get('kind')!r}, wanted is {kind!r}: "
+            "name the acoustic model's folder first, then the vocoder's"
+        )
+    if found.settings.get("dataset") != dataset.fingerprint:
+        raise InputError(f"{path} learned from another dataset than the one given; name that one")
+    return found
+
+
+def _lines(dataset: Dataset) -> Iterator[NDArray[np.int64]]:
+    """The symbols of every sentence that was trained on."""
+    for index in range(len(dataset)):
+        if not dataset.held_out[index]:
+            yield dataset[index].ling

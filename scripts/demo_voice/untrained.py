@@ -1,0 +1,45 @@
+"""Which units of a voice's tables no training sentence had: their rows are as they were drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sambert_trt.export.config import Vocabulary
+from sambert_trt.export.phone_sets import MASK, RESERVED
+
+__all__ = ["untrained_units"]
+
+_EVERYWHERE = {"sy": ("#1", "#2")}
+"""Training puts these between words by chance, whatever the corpus has."""
+
+
+def untrained_units(
+    vocabulary: Vocabulary, lines: Iterable[NDArray[np.integer]], emotions: Iterable[str]
+) -> dict[str, list[str]]:
+    """The names that never occurred, by field of a symbol; padding, end and mask rows left out.
+
+    Args:
+        vocabulary: the voice's tables.
+        lines: the ids [N, 4] of every sentence that was trained on.
+        emotions: full names of the emotions that were trained on.
+    """
+    fields = list(vocabulary.units)
+    seen = [np.zeros(len(vocabulary.units[field]), bool) for field in fields]
+    for ling in lines:
+        for column, marks in enumerate(seen):
+            marks[ling[:, column]] = True
+    found = {
+        field: _unseen(
+            names, {n for n, mark in zip(names, marks, strict=True) if mark}, _EVERYWHERE.get(field)
+        )
+        for (field, names), marks in zip(vocabulary.units.items(), seen, strict=True)
+    }
+    return found | {"emo_category": _unseen(vocabulary.emotions, set(emotions))}
+
+
+def _unseen(names: Iterable[str], seen: set[str], always: Iterable[str] | None = None) -> list[str]:
+    known = seen | {*RESERVED, MASK, *(always or ())}
+    return [name for name in names if name not in known]
