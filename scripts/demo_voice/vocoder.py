@@ -1,0 +1,243 @@
+"""How the vocoder learns: sizes, losses, and judges that take part late.
+
+Spectral losses alone teach it to speak clearly but buzzing; small judges, once it does, take the
+buzz out. Before that they only cost time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sambert_trt.engines.errors import InputError
+from sambert_trt.export.config import HifiganConfig, NsfConfig
+from sambert_trt.export.hifigan import Generator
+from sambert_trt.export.signatures import vocoder_context
+
+from .discriminators import Discriminators, deceit_loss, detection_loss, likeness_loss
+from .mel import MelRecipe
+from .segments import Segments, SegmentSampler, Windows
+from .spectral_losses import LogMel, MultiResolutionStft
+from .synthesis import Margins, Source, copy_synthesis, excitation, generate
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+
+__all__ = ["VocoderLearning", "VocoderSizes", "VocoderTask", "copy_synthesis"]
+
+_HARMONICS = 7
+
+
+@dataclass(frozen=True)
+class VocoderSizes:
+    """Of the vocoder; the rest is as in the stock configuration.
+
+    Attributes:
+        channels: before the first upsampling; each of the four stages has half of the one before.
+        nsf: give it a source of harmonics made of f0.
+        causal: look at no later frame, which streams soonest; otherwise as far ahead as back.
+    """
+
+    channels: int = 128
+    nsf: bool = True
+    causal: bool = True
+
+    def config(self, sampling_rate: int = 16000) -> HifiganConfig:
+        """The configuration of HiFi-GAN's `Generator`.
+
+        Raises:
+            InputError: the channels cannot be halved four times.
+        """
+        if self.channels < 16 or self.channels % 16:
+            raise InputError(f"--channels {self.channels}: needs 16, 32, 48 or so")
+        return HifiganConfig(
+            in_channels=80,
+            out_channels=1,
+            channels=self.channels,
+            kernel_size=7,
+            upsample_scales=(10, 5, 2, 2),
+            upsample_kernel_sizes=(20, 10 if self.causal else 11, 4, 4),
+            resblock_kernel_sizes=(3, 7, 11),
+            resblock_dilations=((1, 3, 5),) * 3,
+            causal=self.causal,
+            nsf=NsfConfig(_HARMONICS, sampling_rate) if self.nsf else None,
+        )
+
+
+@dataclass(frozen=True)
+class VocoderLearning:
+    """How the vocoder learns.
+
+    Attributes:
+        rate: largest learning rate of AdamW.
+        mel: weight of the distance of logarithmic mels.
+        stft: weight of the distance of spectra at four resolutions.
+        judged_from: the step from which judges of waves learn and teach; before, they only cost.
+        ramp: steps over which their word grows to its full weight.
+        deceit: weight of being taken for real by them.
+        likeness: weight of looking alike to their inner layers.
+        judges_rate: largest learning rate of the judges.
+        gradient: norm to which gradients are cut.
+    """
+
+    rate: float = 8e-4
+    mel: float = 20.0
+    stft: float = 2.0
+    judged_from: int = 12_000
+    ramp: int = 1000
+    deceit: float = 1.0
+    likeness: float = 4.0
+    judges_rate: float = 4e-4
+    gradient: float = 100.0
+    windows: Windows = field(default_factory=Windows)
+
+
+class VocoderTask:
+    """Teaches a `Generator`.
+
+    Args:
+        dataset: what it learns from.
+        sizes: of the generator.
+        learning: how it learns.
+        device: where.
+        precision: float32, or bfloat16 for what bears it (torch.autocast); losses are float32.
+
+    Attributes:
+        modules: `generator` and `discriminators`.
+        optimisers: by the same names.
+        averaged: the module whose moving average is the vocoder.
+
+    Raises:
+        InputError: sizes or windows do not fit, or not the dataset.
+    """
+
+    averaged = "generator"
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        sizes: VocoderSizes,
+        learning: VocoderLearning,
+        device: torch.device,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        facts = dataset.settings
+        self._dataset, self._sizes, self._learning = dataset, sizes, learning
+        self._device, self._precision = device, precision
+        config = sizes.config(facts.sampling_rate)
+        if (facts.hop, facts.mels) != (config.hop, config.in_channels):
+            raise InputError(
+                f"the dataset has {facts.mels} mels every {facts.hop} samples, the vocoder takes "
+                f"{config.in_channels} every {config.hop}: prepare it again"
+            )
+        self._generator = Generator(config).to(device).train()
+        self._judges = Discriminators().to(device).train()
+        self._log_mel = LogMel(MelRecipe(facts.sampling_rate, facts.hop)).to(device)
+        self._stft = MultiResolutionStft().to(device)
+        context = Margins(*vocoder_context(config))
+        self._sampler = SegmentSampler(dataset, learning.windows, context)
+        self.modules: Mapping[str, nn.Module] = {
+            self.averaged: self._generator,
+            "discriminators": self._judges,
+        }
+        rates = (learning.rate, learning.judges_rate)
+        self.optimisers: Mapping[str, torch.optim.Optimizer] = {
+            name: torch.optim.AdamW(
+                module.parameters(), rate, betas=(0.8, 0.99), weight_decay=1e-3, fused=True
+            )
+            for (name, module), rate in zip(self.modules.items(), rates, strict=True)
+        }
+
+    def settings(self) -> Mapping[str, Any]:
+        """What a training that goes on must have in common with this one."""
+        return {
+            "kind": "vocoder",
+            "dataset": self._dataset.fingerprint,
+            "sizes": asdict(self._sizes),
+            "learning": asdict(self._learning),
+        }
+
+    def step(self, number: int, random: np.random.Generator) -> Mapping[str, float]:
+        """One batch; returns its losses."""
+        segments = self._sampler.draw(random).to(self._device)
+        made = self._wave(segments, random)
+        losses = self._spectral(made, segments.audio)
+        apart: dict[str, Tensor] = {}
+        word = (number + 1 - self._learning.judged_from) / max(self._learning.ramp, 1)
+        if word > 0:
+            apart["detection"] = self._teach_judges(made.detach(), segments.audio)
+            losses |= self._judged(made, segments.audio, min(word, 1.0))
+        total = torch.stack([*losses.values()]).sum()
+        apart["gradient"] = self._descend(self.averaged, total)
+        named = {"total": total, **losses, **apart}
+        return {name: float(loss.detach()) for name, loss in named.items()}
+
+    def _wave(self, segments: Segments, random: np.random.Generator) -> Tensor:
+        """What the generator makes of a batch: float32 [B, 1, F * hop]."""
+        source = self._source(segments, random)
+        with self._cast():
+            made = generate(self._generator, segments.mel, source, segments.margins)
+        return made.float()
+
+    def _source(self, segments: Segments, random: np.random.Generator) -> Tensor | None:
+        """The excitation; no cast, since phases add up over many samples."""
+        config = self._generator.config
+        if config.nsf is None:
+            return None
+        batch, frames = segments.f0.shape
+        count = config.nsf.nb_harmonics + 1
+        phase = random.uniform(-np.pi, np.pi, (batch, count, 1)).astype(np.float32)
+        noise = random.standard_normal((batch, count, frames * config.hop), dtype=np.float32)
+        phases, noises = (torch.from_numpy(one).to(self._device) for one in (phase, noise))
+        return excitation(self._generator, Source(segments.f0, segments.voiced, phases, noises))
+
+    def _spectral(self, made: Tensor, real: Tensor) -> dict[str, Tensor]:
+        made, real = made[:, 0], real[:, 0]
+        return {
+            "mel": self._learning.mel * F.l1_loss(self._log_mel(made), self._log_mel(real)),
+            "stft": self._learning.stft * self._stft(made, real),
+        }
+
+    def _teach_judges(self, made: Tensor, real: Tensor) -> Tensor:
+        """One step of the judges; returns their loss."""
+        with self._cast():
+            opinions = self._judges(torch.cat([real, made]))
+        halves = [[layer.chunk(2) for layer in one] for one in opinions]
+        loss = detection_loss(
+            [[layer[0] for layer in one] for one in halves],
+            [[layer[1] for layer in one] for one in halves],
+        )
+        self._descend("discriminators", loss)
+        return loss
+
+    def _judged(self, made: Tensor, real: Tensor, word: float) -> dict[str, Tensor]:
+        """What the judges say of a batch, their weights untouched."""
+        self._judges.requires_grad_(False)
+        with self._cast():
+            with torch.no_grad():
+                wanted = self._judges(real)
+            found = self._judges(made)
+        self._judges.requires_grad_(True)
+        return {
+            "deceit": word * self._learning.deceit * deceit_loss(found),
+            "likeness": word * self._learning.likeness * likeness_loss(wanted, found),
+        }
+
+    def _descend(self, name: str, loss: Tensor) -> Tensor:
+        """A step of an optimiser; returns the gradients' norm before it was cut."""
+        optimiser = self.optimisers[name]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.modules[name].parameters(), self._learning.gradient)
+        optimiser.step()
+        return norm
+
+    def _cast(self) -> torch.autocast:
+        enabled = self._precision != torch.float32
+        return torch.autocast(self._device.type, self._precision, enabled=enabled)
