@@ -67,10 +67,10 @@ def _figure(lines: Sequence[Mapping[str, float]], title: str) -> Figure:
     figure = Figure(figsize=(_WIDTH, _PANEL * rows + 0.6), layout="constrained")
     last = lines[-1]
     figure.suptitle(f"{title}: {last['step']:,} steps, {last['seconds'] / 3600:.2f} h")
-    axes = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+    axes = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
     for panel, name in zip(axes, drawn, strict=False):
         _draw(panel, name, [(line["step"], line[name]) for line in lines if name in line])
-    for panel in list(axes)[len(drawn) :]:
+    for panel in axes[len(drawn) :]:
         panel.set_axis_off()
     return figure
 

@@ -38,6 +38,9 @@ __all__ = ["TrainingLoop"]
 _KEPT = 2
 """Checkpoints: the newest, and one more should its file be damaged."""
 
+_TOLD = 4
+"""Differences in an error; another model differs in all it has."""
+
 
 class TrainingLoop:
     """A run in progress."""
@@ -71,9 +74,10 @@ class TrainingLoop:
         saved = checkpoint_from_file(found[-1])
         differing = differences(saved.settings, self._settings)
         if differing:
+            more = f" and {len(differing) - _TOLD} more" if len(differing) > _TOLD else ""
             raise InputError(
-                f"{found[-1]} was trained with other settings ({'; '.join(differing)}): give the "
-                "same, name another folder, or start anew with --restart"
+                f"{found[-1]} was trained with other settings ({'; '.join(differing[:_TOLD])}"
+                f"{more}): give the same, name another folder, or start anew with --restart"
             )
         try:
             self._load(saved)
@@ -141,8 +145,8 @@ class TrainingLoop:
         if self._in_a_row >= self._options.patience:
             raise SourceError(
                 f"{self._in_a_row} steps in a row were not finite, the last step {self._step} "
-                f"({error}); {self._last_good()}: go on with lower learning rates or --precision "
-                "float32"
+                f"({error}); {self._last_good()}: go on with lower learning rates (--rates "
+                f"{self._options.rates / 2:g}) or with --precision float32"
             )
 
     def _last_good(self) -> str:

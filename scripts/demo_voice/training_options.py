@@ -25,6 +25,7 @@ class TrainingOptions:
         seed: of everything random.
         restart: move an earlier run in the folder aside and begin anew.
         warmup: steps in which learning rates rise.
+        rates: what all learning rates are multiplied by; a run may go on with another.
         final_rate: learning rates at the end, as a share of their peak.
         average: decay of the moving average of the weights.
         save_minutes: between two checkpoints.
@@ -37,6 +38,7 @@ class TrainingOptions:
     seed: int = 0
     restart: bool = False
     warmup: int = 200
+    rates: float = 1.0
     final_rate: float = 0.02
     average: float = 0.999
     save_minutes: float = 3.0
@@ -54,6 +56,7 @@ class TrainingOptions:
             "hours": self.hours is None or 0 < self.hours < math.inf,
             "seed": self.seed >= 0,
             "warmup": self.warmup >= 0,
+            "rates": 0 < self.rates < math.inf,
             "final-rate": 0 <= self.final_rate <= 1,
             "average": 0 <= self.average < 1,
             "save-minutes": self.save_minutes > 0,
@@ -77,14 +80,14 @@ class TrainingOptions:
         return max(by_steps, by_hours)
 
     def rate_factor(self, step: int, seconds: float) -> float:
-        """What a learning rate is of its peak: a linear warm-up under a cosine.
+        """What a learning rate is of its peak: a linear warm-up under a cosine, times `rates`.
 
         The cosine falls with `progress` from 1 to `final_rate`, as in SGDR (Loshchilov and Hutter,
         2017, equation 5) without restarts.
         """
         share = min(self.progress(step, seconds), 1.0)
         cosine = self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * share)) / 2
-        return cosine * min(1.0, (step + 1) / (self.warmup + 1))
+        return self.rates * cosine * min(1.0, (step + 1) / (self.warmup + 1))
 
     def seconds_left(self, step: int, seconds: float, speed: float) -> float:
         """How long it still takes at that many steps per second."""

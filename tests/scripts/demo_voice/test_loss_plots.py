@@ -40,6 +40,19 @@ def test_each_loss_has_a_panel_on_1200_pixels(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_place_without_a_loss_is_blank(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    path = tmp_path / "losses.png"
+    draw_losses(LINES, path, "acoustic")
+    pixels = imread(path)[..., :3]
+    height, width = pixels.shape[:2]
+    last = pixels[3 * height // 5 :, 2 * width // 3 + 20 :]
+    first = pixels[3 * height // 5 :, : width // 3]
+    assert last.min() == 1.0
+    assert first.min() < 0.5
+
+
 def test_one_line_is_enough(tmp_path: Path) -> None:
     draw_losses(LINES[:1], tmp_path / "losses.png", "acoustic")
     assert size(tmp_path / "losses.png")[0] == 1200

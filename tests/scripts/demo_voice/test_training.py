@@ -178,6 +178,14 @@ def test_rates_rise_and_fall_as_a_cosine(tmp_path: Path) -> None:
     assert task.rates == pytest.approx(0.01 * share)
 
 
+def test_a_run_may_go_on_with_lower_rates(tmp_path: Path) -> None:
+    run(Toy({4: asks_to_stop(signal.SIGINT)}), tmp_path, TEN)
+    task, plain = Toy(), Toy()
+    run(task, tmp_path, replace(TEN, rates=0.25))
+    run(plain, tmp_path / "whole", TEN)
+    assert task.rates == pytest.approx([0.25 * rate for rate in plain.rates[5:]])
+
+
 def test_hours_end_a_run_and_lower_its_rates(tmp_path: Path) -> None:
     task = Toy()
     options = TrainingOptions(steps=10**6, hours=0.5, warmup=0, save_minutes=1e6)
@@ -238,7 +246,7 @@ def test_many_such_steps_in_a_row_end_it_and_the_last_good_checkpoint_stays(
     good = newest_checkpoint(tmp_path)
     before = good.read_bytes()
     task = Toy(spoiled=(6, 7, 8))
-    with pytest.raises(SourceError, match=r"3 steps in a row .*step 8 .*checkpoint_5.pth"):
+    with pytest.raises(SourceError, match=r"3 steps in a row .*step 8 .*_5.pth: .*--rates 0.5"):
         run(task, tmp_path, replace(TEN, patience=3))
     assert checkpoint_paths(tmp_path) == [good]
     assert good.read_bytes() == before
@@ -305,6 +313,14 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sizes.units is 4 there, 8 here.*--restart"):
         run(other, tmp_path, replace(TEN, steps=20))
     assert newest_checkpoint(tmp_path).read_bytes() == before
+
+
+def test_of_many_differences_a_few_are_told(tmp_path: Path) -> None:
+    run(Toy(), tmp_path, TEN)
+    other = Toy()
+    other.facts = {f"size{number}": number for number in range(6)}
+    with pytest.raises(InputError, match=r"sizes.units .*size2 is absent there, 2 here and 3 more"):
+        run(other, tmp_path, TEN)
 
 
 def test_another_model_is_refused_by_its_size(tmp_path: Path) -> None:
