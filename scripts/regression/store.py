@@ -152,17 +152,20 @@ def _dumped(record: Record, indent: int | None = None) -> str:
 
 
 def _append(path: Path, line: bytes) -> None:
-    """All of the line or none of it."""
-    with path.open("a+b") as file:
+    """All of the line or none of it.
+
+    Nothing is buffered: a buffer would be written once more, by what cuts the file back.
+    """
+    with path.open("a+b", buffering=0) as file:
         end = file.seek(0, os.SEEK_END)
         if end:
             file.seek(end - 1)
             line = line if file.read(1) == b"\n" else b"\n" + line
         try:
-            file.write(line)
-            file.flush()
+            while line:
+                line = line[file.write(line) :]
             os.fsync(file.fileno())
-        except OSError:
+        except BaseException:
             file.truncate(end)
             raise
 

@@ -198,6 +198,24 @@ def test_a_full_disk_leaves_the_history_as_it_was(
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("room", [0, 100])
+def test_a_disk_with_room_for_half_a_line_gets_none_of_it(tmp_path: Path, room: int) -> None:
+    resource = pytest.importorskip("resource", reason="the size of files cannot be limited here")
+    path = tmp_path / "history.jsonl"
+    append_record(path, record())
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + room, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            append_record(path, record())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    append_record(path, record(machine="b"))
+    assert [found.machine["id"] for found in history_from_file(path).records] == ["a", "b"]
+
+
 def test_many_writers_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     writers = [
