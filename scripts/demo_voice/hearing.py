@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -114,7 +115,8 @@ def _find_judge() -> Callable[[Wave], float] | None:
     import torch
 
     _stand_in_for_torchaudio()
-    model = importlib.import_module("distillmos").ConvTransformerSQAModel().eval()
+    with redirect_stdout(sys.stderr):  # it says there where its weights are
+        model = importlib.import_module("distillmos").ConvTransformerSQAModel().eval()
 
     def judge(wave: Wave) -> float:
         with torch.inference_mode():

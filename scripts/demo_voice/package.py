@@ -14,6 +14,7 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sambert_trt.engines.errors import InputError, OutputError
@@ -32,6 +33,14 @@ MOST_BYTES = 9_000_000
 """What the repository has room for."""
 
 _LICENCE = Path(__file__).parent / "voice" / "LICENSE"
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """Why a voice should not be packaged, and what to do about it."""
+
+    reason: str
+    remedy: str
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -96,10 +105,11 @@ def package(
     """
     contents = contents_of_voice(voice)
     doubt = _doubt(contents, evaluation)
-    if doubt and not force:
-        raise InputError(f"{doubt}, or give --force")
+    if doubt is not None and not force:
+        raise InputError(f"{doubt.reason}: {doubt.remedy}, or give --force")
     measured = evaluation if evaluation and _is_of(evaluation, contents) else None
-    contents["README.md"] = readme_of_voice(voice, contents, measured, doubt).encode()
+    reason = "" if doubt is None else doubt.reason
+    contents["README.md"] = readme_of_voice(voice, contents, measured, reason).encode()
     contents["ATTRIBUTION.md"] = attribution_of_voice(voice).encode()
     contents["LICENSE"] = _bytes_of(licence)
     size = _checked_size(contents)
@@ -109,28 +119,31 @@ def package(
     return size
 
 
-def _doubt(contents: Mapping[str, bytes], evaluation: Evaluation | None) -> str:
-    """Why the voice should not be packaged, and what to do; empty where nothing speaks against."""
+def _doubt(contents: Mapping[str, bytes], evaluation: Evaluation | None) -> _Doubt | None:
     if evaluation is None:
-        return (
-            "this voice was not measured: package it with --force into another folder, evaluate "
-            "that, and name the evaluation with --evaluation"
+        return _Doubt(
+            "this voice was not measured",
+            "package it with --force into another folder, evaluate that, and name the evaluation "
+            "with --evaluation",
         )
     if not _is_of(evaluation, contents):
-        wanted, found = _digests(contents), evaluation.checkpoints
-        return (
-            f"the evaluation is of other checkpoints ({_short(found)}) than these "
-            f"({_short(wanted)}): evaluate these"
+        wanted, found = _short(_digests(contents)), _short(evaluation.checkpoints)
+        return _Doubt(
+            f"the evaluation is of other checkpoints ({found}) than these ({wanted})",
+            "evaluate these",
         )
     error = evaluation.value("syllable_error", "speech")
     if error is None:
-        return "its evaluation had no recogniser: evaluate it where one is installed"
-    if error > FLOOR:
-        return (
-            f"{100 * error:.1f} % of its syllables are heard wrongly, more than {100 * FLOOR:.0f} "
-            "%: train longer"
+        return _Doubt(
+            "its evaluation had no recogniser", "evaluate the voice where one is installed"
         )
-    return ""
+    if error > FLOOR:
+        return _Doubt(
+            f"{100 * error:.1f} % of its syllables are heard wrongly, more than {100 * FLOOR:.0f} "
+            "%",
+            "train longer",
+        )
+    return None
 
 
 def _is_of(evaluation: Evaluation, contents: Mapping[str, bytes]) -> bool:

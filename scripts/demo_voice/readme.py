@@ -63,7 +63,9 @@ def _training(voice: TrainedVoice) -> str:
         f"{voice.steps[0]:,} steps of the acoustic model and {voice.steps[1]:,} of the vocoder; "
         f"both {kind}, averaged over their last steps, stored in half precision. "
         f"{voice.rate} Hz, frames of {voice.hifigan.hop} samples, "
-        f"{voice.hifigan.in_channels} mel bands."
+        f"{voice.hifigan.in_channels} mel bands. The encoder's positions are computed by their "
+        "formula: to train on with KAN-TTS, set max_len to 800 and leave position_enc out of the "
+        "checkpoint."
     )
 
 

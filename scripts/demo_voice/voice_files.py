@@ -1,7 +1,7 @@
 """A trained voice as the files of a KAN-TTS voice folder, in memory.
 
-Weights are stored in half precision. Constant tables stay in single precision: they are angles and
-divisors, where half a digit is heard.
+Weights are stored in half precision. Constant tables stay in single precision, since they are
+angles and divisors; of the encoder's positions, which are a formula, one row is stored.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ __all__ = ["TrainedVoice", "contents_of_voice", "half_acoustic", "half_vocoder"]
 
 Tensors = dict[str, Tensor]
 
-_CONSTANTS = (".position_enc", ".inv_timescales")
+_POSITIONS, _DIVISORS = ".position_enc.position_enc", ".inv_timescales"
+_STORED_POSITIONS = 1
+"""Rows of the position table. Whoever speaks longer sentences computes all rows by the formula that
+made the table, the original too; 800 rows of 256 would be a tenth of the voice."""
 _UPPER = ("nsf", "se", "fp", "mas")
 _DROPOUTS = {
     f"{part}_{kind}": value
@@ -89,11 +92,8 @@ def contents_of_voice(voice: TrainedVoice) -> dict[str, bytes]:
 
 
 def half_acoustic(tensors: Mapping[str, Tensor]) -> Tensors:
-    """The acoustic model's weights in half precision, its constant tables as they are."""
-    return {
-        name: value.contiguous().clone() if name.endswith(_CONSTANTS) else _half(value)
-        for name, value in tensors.items()
-    }
+    """The acoustic model's weights in half precision, its constant tables in single."""
+    return {name: _stored(name, value) for name, value in tensors.items()}
 
 
 def half_vocoder(tensors: Mapping[str, Tensor]) -> Tensors:
@@ -124,6 +124,12 @@ def _normalised(weight: Tensor) -> tuple[Tensor, Tensor]:
     return gain, torch.where(gain > 0, weight, torch.ones_like(weight))
 
 
+def _stored(name: str, value: Tensor) -> Tensor:
+    if name.endswith(_POSITIONS):
+        return value[:, :_STORED_POSITIONS].float().cpu().clone()
+    return value.float().cpu().clone() if name.endswith(_DIVISORS) else _half(value)
+
+
 def _half(value: Tensor) -> Tensor:
     """A value in half precision, or in single precision where half would overflow."""
     half = value.detach().to("cpu", torch.float16).contiguous().clone()
@@ -143,7 +149,9 @@ def _npy(array: NDArray[np.float64]) -> bytes:
 
 
 def _yaml(data: Mapping[str, Any]) -> bytes:
-    text: str = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.safe_dump(
+        dict(data), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )
     return text.encode()
 
 
@@ -169,6 +177,7 @@ def _audio(voice: TrainedVoice) -> dict[str, Any]:
 def _acoustic_settings(voice: TrainedVoice) -> dict[str, Any]:
     config = {name: _plain(value) for name, value in dataclasses.asdict(voice.sambert).items()}
     params = {name.upper() if name in _UPPER else name: value for name, value in config.items()}
+    params["max_len"] = _STORED_POSITIONS
     rate = {"lr": 0.001, "betas": [0.9, 0.98], "eps": 1.0e-9, "weight_decay": 0.0}
     model = {
         "params": params | _DROPOUTS,
