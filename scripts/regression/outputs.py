@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sambert_trt.engines.errors import InputError, OutputError
+from sambert_trt.engines.errors import InputError, OutputError, SambertError
 from sambert_trt.runtime.audio import replaced_file
 
+from .gate import ExitStatus
 from .html import html
 from .junit import junit
 from .markdown import markdown
 from .report import Report
 from .store import History, append_record, history_from_file, write_record
+from .terminal import result_lines, show
 
-__all__ = ["Outputs", "add_outputs", "check_writable", "outputs_from_options", "write_text"]
+__all__ = [
+    "Outputs",
+    "Written",
+    "add_outputs",
+    "check_writable",
+    "end_run",
+    "outputs_from_options",
+    "write_text",
+]
+
+
+@dataclass(frozen=True)
+class Written:
+    """Which files were written, and why the others were not, a line each."""
+
+    files: Sequence[Path]
+    failures: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -53,26 +72,68 @@ class Outputs:
             return History(())
         return history_from_file(self.history)
 
+    def try_all(self, report: Report) -> Written:
+        """Writes what was asked for, each whether or not another can be written.
+
+        The record comes first, so that nothing measured is lost. What was broken off is added to
+        no history.
+        """
+        ends = [(path, _failure(write)) for path, write in self._writers(report)]
+        files = [path for path, failure in ends if not failure]
+        return Written(files, [failure for _, failure in ends if failure])
+
     def write(self, report: Report) -> None:
-        """Writes what was asked for; the record first, so that nothing measured is lost.
+        """Writes what was asked for.
 
         Raises:
-            OutputError: a file cannot be written.
+            OutputError: some could not be written; the others are.
         """
-        if self.json is not None:
-            write_record(self.json, report.record)
-        if self.history is not None and report.complete:
-            append_record(self.history, report.record)
-        for path, text in self._texts(report):
-            write_text(path, text)
+        failures = self.try_all(report).failures
+        if failures:
+            raise OutputError("; ".join(failures))
 
-    def _texts(self, report: Report) -> Iterator[tuple[Path, str]]:
-        if self.markdown is not None:
-            yield self.markdown, markdown(report)
-        if self.junit is not None:
-            yield self.junit, junit(report)
-        if self.html is not None:
-            yield self.html, html(report)
+    def _writers(self, report: Report) -> Iterator[tuple[Path, Callable[[], None]]]:
+        if self.json is not None:
+            yield self.json, partial(write_record, self.json, report.record)
+        if self.history is not None and report.complete:
+            yield self.history, partial(append_record, self.history, report.record)
+        texts = ((self.markdown, markdown), (self.junit, junit), (self.html, html))
+        for path, make in texts:
+            if path is not None:
+                yield path, partial(_write_made, path, make, report)
+
+
+def end_run(report: Report, outputs: Outputs) -> ExitStatus:
+    """Tells what came of a run, then writes its files and tells which are written and which not.
+
+    Returns:
+        the run's status; of one that is green, `NOT_MEASURED` where a file could not be written.
+    """
+    for line in result_lines(report):
+        print(line, flush=True)
+    written, status = outputs.try_all(report), report.status
+    if written.files:
+        show(f"written: {', '.join(map(str, written.files))}\n")
+    if written.failures:
+        status = ExitStatus.NOT_MEASURED if status is ExitStatus.GREEN else status
+        show("".join(f"perf: {failure}\n" for failure in written.failures))
+        tried = len(written.files) + len(written.failures)
+        lacking = f"{len(written.failures)} of {tried} files could not be written"
+        show(f"perf: {lacking}; the run itself is {report.colour}, exit status {status:d}\n")
+    return status
+
+
+def _failure(write: Callable[[], None]) -> str:
+    """Why it failed; "" where it did not."""
+    try:
+        write()
+    except (SambertError, OSError) as error:
+        return str(error)
+    return ""
+
+
+def _write_made(path: Path, make: Callable[[Report], str], report: Report) -> None:
+    write_text(path, make(report))
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,7 @@ def show(text: str) -> None:
     print(text, end="", file=sys.stderr, flush=True)
 
 
-def result_lines(report: Report, files: Sequence[Path]) -> Iterator[str]:
+def result_lines(report: Report, files: Sequence[Path] = ()) -> Iterator[str]:
     """What changed, what could not be measured, where the rest is; last the verdict."""
     yield ""
     yield report.sides
