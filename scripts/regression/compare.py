@@ -26,8 +26,8 @@ from .machine import cautions, differences, fingerprint, obstacles
 from .pairing import Measured, identities, measure
 from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
 from .report import Report, of_suites, unsteady, without_times
-from .suite import Settings, Suite
-from .trees import Tree, dependency_notes
+from .suite import SIDES, Settings, Suite
+from .trees import Tree, dependency_notes, edits
 
 __all__ = ["BASE", "CANDIDATE", "Plan", "judged_against", "run"]
 
@@ -35,6 +35,9 @@ BASE, CANDIDATE = "base", "candidate"
 Values = dict[str, Samples]
 Measure = Callable[..., Measured]
 Say = Callable[[str], None]
+
+_NAMED = 5
+"""Of edited files, as many are told."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
         _look_again(plan, suspected, catalogue, found, say)
     except KeyboardInterrupt:
         interrupted = True
+    found.outcomes += _edited(plan)
     record = replace(found.put(record), machine_after=fingerprint())
     return _judged(record, catalogue, remarks, interrupted=interrupted)
 
@@ -224,6 +228,16 @@ def _look_again(
             measured = plan.measure(larger, sides, seed=plan.seed + 1)
             found.add_again(measured)
             say(f"{_outcome_words(measured)}\n")
+
+
+def _edited(plan: Plan) -> Iterator[SuiteOutcome]:
+    """A side whose files were not the same all the time: values of old and new code are mixed."""
+    for side, tree in plan.trees.items():
+        if files := edits(tree):
+            more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+            told = f"{side}: edited while it was measured: {', '.join(files[:_NAMED])}{more}"
+            remedy = "old and new code are mixed; leave the tree alone and measure again"
+            yield SuiteOutcome(SIDES, SuiteStatus.CRASHED, 0.0, f"{told}: {remedy}")
 
 
 def _outcome_words(measured: Measured) -> str:

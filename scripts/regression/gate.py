@@ -19,6 +19,7 @@ from .catalogue import Better, Catalogue, Gate, Metric, Scale
 from .inference import Change, change_from_samples, middle
 from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
 from .sentences import change_in_words, instead, label, listed_values, tolerance_in_words
+from .suite import SIDES
 from .words import quantity
 
 __all__ = [
@@ -191,6 +192,8 @@ def verdicts_from_record(record: Record, catalogue: Catalogue) -> list[Verdict]:
 
 def exit_status(verdicts: Collection[Verdict], outcomes: Sequence[SuiteOutcome]) -> ExitStatus:
     """Red for a regression; else not measured for a crash, unusable values or nothing at all."""
+    if any(outcome.name == SIDES for outcome in outcomes):  # what was found says nothing
+        return ExitStatus.NOT_MEASURED
     if any(verdict.failed for verdict in verdicts):
         return ExitStatus.REGRESSION
     ends = [outcome.status for outcome in outcomes]

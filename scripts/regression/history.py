@@ -19,6 +19,7 @@ from .page import page, text
 from .plots import Point, trend
 from .record import Record, Samples, Side
 from .store import History
+from .suite import SIDES
 from .words import direction, one_line, quantity, step
 
 __all__ = ["history_html", "history_lines", "matching", "trends"]
@@ -68,11 +69,15 @@ def is_meant(name: str, catalogue: Catalogue, pattern: str) -> bool:
 def lines_of_metric(
     records: Sequence[Record], metric: Metric, name: str
 ) -> Mapping[str, Sequence[Run]]:
-    """The runs with a metric by machine, what was measured and by which method, oldest first."""
+    """The runs with a metric by machine, what was measured and by which method, oldest first.
+
+    Runs whose trees were edited meanwhile are of no revision and in no line.
+    """
     lines: dict[str, list[Run]] = {}
     for place, record in enumerate(sorted(records, key=lambda record: record.started)):
         samples = record.candidate.values.get(name)
-        if samples is not None and samples.all:
+        mixed = any(outcome.name == SIDES for outcome in record.outcomes)
+        if samples is not None and samples.all and not mixed:
             run = Run(place, record.started, _revision(record.candidate), samples)
             lines.setdefault(line_name(record, metric), []).append(run)
     return lines

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["Rounds", "Settings", "Suite"]
+__all__ = ["SIDES", "Rounds", "Settings", "Suite"]
+
+SIDES = "sides"
+"""The name of an outcome that is no suite's: the trees could not be measured as they were."""
 
 
 @dataclass(frozen=True)

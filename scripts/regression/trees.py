@@ -7,17 +7,20 @@ leave a whole tree or none. Standard library, and tomli before Python 3.11.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from sambert_trt.engines.errors import InputError
 
 from .folders import kept_folder
 from .namespace import linked
-from .project import declared
+from .project import declared, packages
 from .repository import check_repository, commit_of, extract_commit, git
 
-__all__ = ["Tree", "dependency_notes", "tree_of_revision", "working_tree"]
+__all__ = ["Tree", "dependency_notes", "edits", "tree_of_revision", "working_tree"]
 
 _DIGITS = 12
 """Of a commit in a folder's name."""
@@ -32,12 +35,15 @@ class Tree:
         label: as the user named it.
         sha: the commit; "" where there is no repository.
         changed: files differ from that commit, or are unknown to it.
+        digests: by path, of the files that a measurement runs, as they were when the tree was
+            taken; empty: `edits` has nothing to compare with.
     """
 
     path: Path
     label: str
     sha: str
     changed: bool
+    digests: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 def working_tree(root: Path, label: str = "working tree") -> Tree:
@@ -48,13 +54,14 @@ def working_tree(root: Path, label: str = "working tree") -> Tree:
         OutputError: build/ns cannot be written.
     """
     linked(root)
+    digests = _digests(root)
     try:
         check_repository(root)
         sha = git(root, "rev-parse", "--verify", "HEAD")
         changed = bool(git(root, "status", "--porcelain", "--untracked-files=normal"))
     except InputError:
-        return Tree(root, label, "", changed=False)
-    return Tree(root, label, sha, changed)
+        return Tree(root, label, "", changed=False, digests=digests)
+    return Tree(root, label, sha, changed, digests)
 
 
 def tree_of_revision(root: Path, revision: str, cache: Path) -> Tree:
@@ -75,7 +82,38 @@ def tree_of_revision(root: Path, revision: str, cache: Path) -> Tree:
 
     path = kept_folder(cache.absolute() / sha[:_DIGITS], unpack)
     linked(path)
-    return Tree(path, revision, sha, changed=False)
+    return Tree(path, revision, sha, changed=False, digests=_digests(path))
+
+
+def edits(tree: Tree) -> tuple[str, ...]:
+    """The files of a tree that were written, added or removed since it was taken."""
+    if not tree.digests:
+        return ()
+    try:
+        now = _digests(tree.path)
+    except InputError:  # which folders are its packages can be told no longer
+        return ("pyproject.toml",)
+    paths = sorted({*tree.digests, *now})
+    return tuple(path for path in paths if tree.digests.get(path) != now.get(path))
+
+
+def _digests(root: Path) -> dict[str, str]:
+    """Of the packages, of what measures them, and of pyproject.toml."""
+    found = {}
+    for path in _measured_files(root):
+        name = path.relative_to(root)
+        hidden = path.name.startswith(".") or "__pycache__" in name.parts
+        with suppress(OSError):  # a folder, or a file that has just gone
+            if not hidden:
+                found[name.as_posix()] = sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def _measured_files(root: Path) -> Iterator[Path]:
+    yield root / "pyproject.toml"
+    yield from (root / "scripts").glob("*.py")
+    for folder in (*packages(root).values(), root / "scripts" / "regression"):
+        yield from folder.rglob("*")
 
 
 def dependency_notes(base: Tree, candidate: Tree) -> tuple[str, ...]:

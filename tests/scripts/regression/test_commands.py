@@ -268,6 +268,37 @@ def test_the_runs_own_load_is_not_others(bench: Bench, capsys: pytest.CaptureFix
     assert "busy" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("values", [NODES, MORE_NODES])
+def test_a_tree_that_is_edited_meanwhile_is_not_measured_whatever_was_found(
+    bench: Bench,
+    repository: Path,
+    values: Mapping[str, Samples],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def edited(suite: Suite) -> Measured:
+        (repository / "runtime" / "__init__.py").write_text("AGE = 3\n", encoding="utf-8")
+        (repository / "runtime" / "new.py").touch()
+        (repository / "notes.txt").touch()
+        return measured(suite, {"base": NODES, "candidate": values})
+
+    bench.values["graphs"] = edited
+    assert compared("--history", tmp_path / "h", "--junit", tmp_path / "x") == 3
+    said = capsys.readouterr().out
+    told = "candidate: edited while it was measured: runtime/__init__.py, runtime/new.py: old and"
+    assert told in said
+    assert told in (tmp_path / "x").read_text(encoding="utf-8")
+    assert said.splitlines()[-1].startswith("not measured: ")
+    assert run("history", tmp_path / "h") == 0
+    assert "719" not in capsys.readouterr().out
+
+
+def test_what_changes_a_tree_between_runs_is_no_edit(bench: Bench, repository: Path) -> None:
+    (repository / "runtime" / "__init__.py").write_text("AGE = 3\n", encoding="utf-8")
+    (repository / "runtime" / "__pycache__").mkdir(exist_ok=True)
+    assert compared() == 0
+
+
 def crash(suite: Suite) -> Measured:
     reason = "base: ended by SIGSEGV\nlast words"
     return Measured({}, SuiteOutcome(suite.name, SuiteStatus.CRASHED, 0.1, reason))
@@ -466,9 +497,9 @@ def test_places_that_cannot_be_written_are_found_before_measuring(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    assert compared("--json", tmp_path / "file" / "record.json") == 3
+    assert compared("--json", tmp_path / "file" / "record.json") == 2
     assert "cannot be made" in capsys.readouterr().err
-    assert compared("--html", tmp_path) == 3
+    assert compared("--html", tmp_path) == 2
     assert "is a folder" in capsys.readouterr().err
     assert compared("--json", tmp_path / "a", "--html", tmp_path / "a") == 2
     assert "two outputs" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from regression import repository as revisions
-from regression.trees import Tree, dependency_notes, tree_of_revision, working_tree
+from regression.trees import Tree, dependency_notes, edits, tree_of_revision, working_tree
 
 from sambert_trt.engines.errors import InputError, OutputError
 
@@ -86,6 +86,23 @@ def test_the_checkout_says_whether_it_was_changed(repository: Path) -> None:
     (repository / "runtime" / "new.py").touch()
     assert working_tree(repository).changed
     assert (repository / "build/ns/sambert_trt/engines").samefile(repository / "engines")
+
+
+def test_files_that_were_edited_since_are_named(repository: Path) -> None:
+    measuring = repository / "scripts" / "regression"
+    measuring.mkdir(parents=True)
+    (measuring / "metrics.toml").touch()
+    tree = working_tree(repository)
+    assert edits(tree) == ()
+    (measuring / "metrics.toml").write_text("# none")
+    (repository / "runtime" / "new.py").touch()
+    (repository / "runtime" / ".new.py.swp").touch()
+    (repository / "engines" / "__init__.py").unlink()
+    (repository / "README.md").touch()
+    found = ("engines/__init__.py", "runtime/new.py", "scripts/regression/metrics.toml")
+    assert edits(tree) == found
+    (repository / "pyproject.toml").write_text("[half")
+    assert edits(tree) == ("pyproject.toml",)
 
 
 def test_an_archive_without_git_can_be_measured_but_has_no_revisions(
