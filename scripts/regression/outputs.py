@@ -59,8 +59,7 @@ class Outputs:
         """Looks whether all can be written, and reads the history there is.
 
         Raises:
-            InputError: two are the same file, or the history is none.
-            OutputError: one cannot be written.
+            InputError: two are the same file, one cannot be written, or the history is none.
         """
         seen: set[Path] = set()
         for path in self.paths:
@@ -159,16 +158,19 @@ def check_writable(path: Path) -> None:
     """Makes the folder of a file and tries whether a file can be written there.
 
     Raises:
-        OutputError: it cannot.
+        InputError: it cannot, and nothing was measured yet: another place may be named.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(
+        raise InputError(
             f"{path.parent} cannot be made: {error.strerror or error}; choose a writable place"
         ) from error
-    with suppress(_Enough), replaced_file(path):
-        raise _Enough
+    try:
+        with suppress(_Enough), replaced_file(path):
+            raise _Enough
+    except OutputError as error:
+        raise InputError(str(error)) from error
 
 
 class _Enough(Exception):  # noqa: N818  # not a fault: it keeps a trial from taking its place
