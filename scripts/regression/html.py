@@ -49,8 +49,8 @@ def html(report: Report) -> str:
 
 
 def _lead(report: Report) -> Iterator[str]:
-    kind = "crashed" if report.crashed else "worse" if report.failures else "ok"
     yield '<section class="lead" aria-label="Verdict">'
+    kind = _class(report.colour)
     yield f'<p class="verdict {kind}">{text(report.headline)}</p>'
     if report.verdicts:
         yield '<ul class="tiles">'
@@ -253,4 +253,9 @@ def _name_cell(title: str, name: str) -> str:
 
 
 def _kind(verdict: Verdict) -> str:
-    return verdict.status.value.replace(" ", "-")
+    return _class(verdict.status.value)
+
+
+def _class(words: str) -> str:
+    """The name in the style sheet."""
+    return words.replace(" ", "-")

@@ -13,11 +13,14 @@ _OWN = """
 }
 .verdict { font-size: 1.15rem; font-weight: 600; border-left: 5px solid var(--soft);
   padding-left: .8rem; }
-.verdict.worse, .verdict.crashed { border-color: var(--bad); }
-.verdict.ok { border-color: var(--good); }
+.verdict.green { border-color: var(--good); }
+.verdict.red { border-color: var(--bad); }
+.verdict.not-measured { border-color: var(--warn); }
+.verdict.interrupted { border-color: var(--four); }
+.verdict.measured { border-color: var(--one); }
 .worse, .missing, .changed, .crashed { color: var(--bad); font-weight: 600; }
 .better { color: var(--good); font-weight: 600; }
-.undecided { color: var(--warn); font-weight: 600; }
+.undecided, .unusable { color: var(--warn); font-weight: 600; }
 th code { font-size: .82rem; font-weight: 400; }
 tbody th { min-width: 12.5rem; }
 td small { color: var(--soft); display: block; }
@@ -38,7 +41,7 @@ svg .box { fill: var(--ink, var(--soft)); opacity: .18; }
 svg .middle { stroke: var(--ink, var(--soft)); stroke-width: 3; }
 svg g.worse, svg g.changed { --ink: var(--bad); }
 svg g.better { --ink: var(--good); }
-svg g.undecided { --ink: var(--warn); }
+svg g.undecided, svg g.unusable { --ink: var(--warn); }
 svg g.base, svg g.line0 { --ink: var(--one); }
 svg g.cand, svg g.line1 { --ink: var(--two); }
 svg g.line2 { --ink: var(--three); }

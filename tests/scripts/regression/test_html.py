@@ -10,11 +10,13 @@ from xml.etree import ElementTree
 import fake_perf
 import pytest
 from regression.catalogue import catalogue_from_file
+from regression.gate import ExitStatus
 from regression.history import history_html
 from regression.html import html
 from regression.plots import Lane, Point, Row, distribution, forest, trend
 from regression.report import unsteady
 from regression.store import History
+from regression.style import STYLE
 
 VOID = ("meta", "br", "link")
 
@@ -72,6 +74,21 @@ def test_the_verdict_failures_and_reasons_are_there(page: str) -> None:
     assert "suite load crashed" in page
     assert "&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;" in page
     assert "graph.vocoder.kernels" in page
+
+
+@pytest.mark.parametrize("status", [one for one in ExitStatus if one is not ExitStatus.USAGE])
+def test_every_end_of_a_run_has_a_colour_of_its_own(status: ExitStatus) -> None:
+    colours = dict(re.findall(r"\.verdict\.([\w-]+) { border-color: var\((--\w+)\)", STYLE))
+    assert len(set(colours.values())) == len(colours) == 5
+    report = fake_perf.report(status=status)
+    assert f'class="verdict {report.colour.replace(" ", "-")}"' in html(report)
+    assert report.colour.replace(" ", "-") in colours
+
+
+def test_a_run_of_one_side_is_not_shown_as_green() -> None:
+    alone = fake_perf.report(fake_perf.quiet_record(base=None))
+    assert 'class="verdict measured"' in html(alone)
+    assert 'class="verdict green"' in html(fake_perf.report(fake_perf.quiet_record()))
 
 
 def test_what_is_unusable_is_not_counted_as_worse() -> None:
