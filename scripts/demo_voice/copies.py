@@ -14,7 +14,7 @@ from sambert_trt.engines.errors import InputError
 
 from .corpus import Sentence
 from .mel import PEAK, MelRecipe, scaled_mels
-from .pitch import contour_from_wave
+from .pitch import PitchSearch, contour_from_wave
 
 __all__ = ["Copy", "copy_from_wave", "divided", "symbol_means"]
 
@@ -53,7 +53,8 @@ def copy_from_wave(
     heard = heard * np.float32(PEAK / np.abs(heard).max())
     start, duration = round(sentence.start / pitch), divided(sentence.duration, pitch)
     frames = int(duration.sum())
-    contour = contour_from_wave(heard, start, frames, recipe.hop, recipe.rate)
+    search = PitchSearch().shifted(pitch)
+    contour = contour_from_wave(heard, start, frames, recipe.hop, recipe.rate, search)
     if not contour.voiced.any():
         raise InputError(f"{sentence.audio} ({sentence.id}) has no voice in it")
     end = start + frames * recipe.hop

@@ -144,8 +144,10 @@ def _texts(path: Path) -> list[tuple[str, str]]:
             if not {"id", "text"} <= set(reader.fieldnames or ()):
                 raise InputError(f"{path} has no columns id and text")
             return [(row["id"] or "", row["text"] or "") for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no CSV file in UTF-8: {error}") from error
 
 
 def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:

@@ -8,7 +8,7 @@ only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,16 @@ class PitchSearch:
     jump: float = 1.5
     change: float = 0.4
     candidates: int = 8
+
+    def shifted(self, by: float) -> PitchSearch:
+        """The same for speech that is `by` times as high and as fast."""
+        return replace(
+            self,
+            lowest=self.lowest * by,
+            highest=self.highest * by,
+            band=self.band * by,
+            window=self.window / by,
+        )
 
 
 @dataclass(frozen=True)

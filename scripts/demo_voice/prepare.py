@@ -110,7 +110,7 @@ def run(options: Namespace) -> int:
     from tqdm import tqdm
 
     request, work = object_from_options(Request, options), object_from_options(Work, options)
-    with tqdm(unit="part", desc="prepare", file=sys.stderr, dynamic_ncols=True) as bar:
+    with tqdm(unit="part", desc="prepare", file=sys.stderr, delay=0.5) as bar:
 
         def progress(done: int, whole: int) -> None:
             bar.total = whole
@@ -193,9 +193,11 @@ def _alone(folder: Path) -> Iterator[None]:
             f"{folder} cannot hold a dataset: {error.strerror or error}; name another folder"
         ) from error
     with locked(folder / _LOCK, 0, "export"):
-        yield
-        if (folder / FACTS).exists():
-            shutil.rmtree(folder / _PARTS, ignore_errors=True)
+        try:
+            yield
+        finally:
+            if (folder / FACTS).exists():
+                shutil.rmtree(folder / _PARTS, ignore_errors=True)
 
 
 def _check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""The scripts as modules, and a made-up corpus of three short sentences."""
+"""The scripts as modules, a made-up corpus of three short sentences, and a few real ones."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,31 @@ SENTENCES = (
 def made_corpus(tmp_path: Path) -> Path:
     """A corpus folder: hums of 150, 200 and 250 Hz with silence around them; row 43 is held out."""
     return write_corpus(tmp_path / "corpus")
+
+
+@pytest.fixture(scope="session")
+def real_sentences(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus folder of eight real sentences, with the pitch and energy that came with them."""
+    source, folder = shared / "corpus" / "hsk", tmp_path_factory.mktemp("real")
+    if not (source / "durations.npz").is_file():
+        pytest.skip("the corpus is not at ../shared/corpus/hsk")
+    with np.load(source / "durations.npz") as file:
+        arrays = dict(file)
+    places = range(100, len(arrays["id"]), 550)
+    ends = np.cumsum(arrays["length"])
+    spans = [np.arange(ends[place - 1], ends[place]) for place in places]
+    for name in ("duration", "pitch", "energy"):
+        arrays[name] = arrays[name][np.concatenate(spans)]
+    for name in ("id", "index", "text", "symbols", "length", "start_sample", "frames"):
+        arrays[name] = arrays[name][list(places)]
+    write_durations(folder, arrays)
+    rows = zip(arrays["id"].tolist(), arrays["text"].tolist(), strict=True)
+    lines = "\n".join(["id,text", *(f"{name},{text}" for name, text in rows)])
+    (folder / "metadata.csv").write_text(lines + "\n", encoding="utf-8")
+    (folder / "audio").mkdir()
+    for name in arrays["id"].tolist():
+        shutil.copy(source / "audio" / f"{name}.ogg", folder / "audio")
+    return folder
 
 
 def write_corpus(folder: Path) -> Path:
@@ -59,9 +85,9 @@ def durations() -> dict[str, NDArray[Any]]:
     }
 
 
-def write_durations(folder: Path, arrays: dict[str, NDArray[Any]]) -> None:
+def write_durations(folder: Path, arrays: dict[str, Any]) -> None:
     """Writes durations.npz."""
-    np.savez(folder / "durations.npz", **arrays)  # type: ignore[arg-type]  # its stub's own
+    np.savez(folder / "durations.npz", **arrays)
 
 
 def symbols(phones: str) -> str:
