@@ -115,7 +115,7 @@ def judge(
     except InputError as error:
         status = Status.NOT_JUDGED if metric.gate is Gate.NONE else Status.UNUSABLE
         return Verdict(name, metric, status, f"{label(metric, name)}: {error}")
-    typical = _typical(metric, base), _typical(metric, candidate)
+    typical = _typical_pair(metric, base, candidate, change)
     status, why = _status(metric, change)
     told = ", ".join(
         part
@@ -284,6 +284,20 @@ def _of_one_side(
         status = Status.NOT_JUDGED if metric.gate is Gate.NONE else Status.NEW
         return Verdict(name, metric, status, told, candidate=value)
     return Verdict(name, metric, Status.UNUSABLE, f"{what} holds no value on either side")
+
+
+def _typical_pair(
+    metric: Metric, base: Samples, candidate: Samples, change: Change
+) -> tuple[float, float]:
+    """Both sides as they are shown: apart by the estimate, which leaves out rounds of pairs."""
+    value = _typical(metric, base)
+    if metric.gate is Gate.LIMIT:
+        return value, _typical(metric, candidate)
+    return value, _moved_by(metric.scale, value, change.estimate)
+
+
+def _moved_by(scale: Scale, value: float, change: float) -> float:
+    return value * change if scale is Scale.RATIO else value + change
 
 
 def _typical(metric: Metric, samples: Samples) -> float:

@@ -80,6 +80,24 @@ def test_the_sentence_holds_what_happened() -> None:
     assert "tolerance 4 %, 2.20 ms instead of 2.00 ms" in sentence
 
 
+@pytest.mark.parametrize("scale", list(Scale))
+def test_both_values_lie_as_far_apart_as_the_change_between_them(scale: Scale) -> None:
+    """Rounds in which the machine did something else differ by side: each alone says otherwise."""
+    metric = replace(PAIRED, scale=scale, tolerance=0.04 if scale is Scale.RATIO else 1e-4)
+    base = Samples(((2e-3, 9e-3, 2e-3, 9e-3, 2e-3, 9e-3), (2e-3,) * 6))
+    factors = (1.1, 1.1, 1.0, 1.1, 1.0, 1.1)
+    candidate = Samples(
+        tuple(tuple(v * f for v, f in zip(s, factors, strict=True)) for s in base.sessions)
+    )
+    verdict = judge(metric, base, candidate)
+    assert verdict.base is not None
+    assert verdict.candidate is not None
+    assert verdict.change is not None
+    ratio = scale is Scale.RATIO
+    apart = verdict.candidate / verdict.base if ratio else verdict.candidate - verdict.base
+    assert apart == pytest.approx(verdict.change.estimate)
+
+
 def test_an_interval_around_nothing_names_both_ways() -> None:
     sentence = judge(PAIRED, timed(), timed(1.002)).sentence
     assert "% faster to " in sentence
