@@ -5,7 +5,6 @@ Light or dark as the reader has it. Every text is escaped.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -22,6 +21,7 @@ from .report import (
     interval_words,
     look_words,
     side_words,
+    typical_words,
     values_words,
 )
 from .words import direction, duration, flattened, quantity, step, tolerance
@@ -200,12 +200,13 @@ def _all(report: Report) -> Iterator[str]:
 
 
 def _one_side(side: Side, report: Report) -> Iterator[str]:
-    yield from table_head(("metric", "median", "from", "to"), "Values")
+    yield from table_head(("metric", "typical", "from", "to"), "Values")
     for name in report.catalogue.ordered(side.values):
         metric, samples = report.catalogue.metric(name), side.values[name]
-        numbers = (statistics.median(samples.all), min(samples.all), max(samples.all))
+        ends = (quantity(end, metric.unit) for end in (min(samples.all), max(samples.all)))
         cells = "".join(
-            f'<td class="number">{text(quantity(v, metric.unit))}</td>' for v in numbers
+            f'<td class="number">{text(words)}</td>'
+            for words in (typical_words(metric, samples), *ends)
         )
         yield f"<tr>{_name_cell(metric.title, name)}{cells}</tr>"
     yield TABLE_END

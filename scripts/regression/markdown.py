@@ -6,7 +6,6 @@ Names and reasons may come from measured code: none of them becomes markup.
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -14,8 +13,16 @@ from itertools import groupby
 from .catalogue import Gate, Metric
 from .gate import Status, Verdict
 from .record import Record, Samples
-from .report import METHOD, Report, change_words, interval_words, look_words, values_words
-from .words import duration, flattened, one_line, quantity, tolerance
+from .report import (
+    METHOD,
+    Report,
+    change_words,
+    interval_words,
+    look_words,
+    typical_words,
+    values_words,
+)
+from .words import duration, flattened, one_line, tolerance
 
 __all__ = ["MOST", "escaped", "markdown"]
 
@@ -187,18 +194,15 @@ def _add_values(page: _Page, report: Report) -> None:
     if report.verdicts:
         return
     values, metric_of = report.record.candidate.values, report.catalogue.metric
-    with page.part((*_head(("metric", "median")),), ("",)) as table:
+    with page.part((*_head(("metric", "typical")),), ("",)) as table:
         table.add_rows(
-            (
-                name,
-                _row((_title(metric_of(name).title, name), _median(metric_of(name), values[name]))),
-            )
+            (name, _value_row(metric_of(name), name, values[name]))
             for name in report.catalogue.ordered(values)
         )
 
 
-def _median(metric: Metric, samples: Samples) -> str:
-    return escaped(quantity(statistics.median(samples.all), metric.unit))
+def _value_row(metric: Metric, name: str, samples: Samples) -> str:
+    return _row((_title(metric.title, name), escaped(typical_words(metric, samples))))
 
 
 def _add_circumstances(page: _Page, report: Report) -> None:

@@ -22,7 +22,7 @@ _NUMBERS = (
     "change",
     "95 %",
     "tolerance",
-    "median",
+    "typical",
     "from",
     "to",
     "time",

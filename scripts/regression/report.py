@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from .catalogue import Catalogue, Gate, Metric, Scale
 from .gate import ExitStatus, Status, Verdict
+from .inference import middle
 from .record import Record, Samples, Side, SuiteOutcome, SuiteStatus
 from .words import change, duration, interval, one_line, quantity
 
@@ -19,6 +20,7 @@ __all__ = [
     "look_words",
     "of_suites",
     "side_words",
+    "typical_words",
     "unsteady",
     "values_words",
     "without_times",
@@ -167,6 +169,11 @@ def values_words(verdict: Verdict) -> tuple[str, str]:
     """Base and candidate with their unit."""
     unit = verdict.metric.unit
     return quantity(verdict.base, unit), quantity(verdict.candidate, unit)
+
+
+def typical_words(metric: Metric, samples: Samples) -> str:
+    """The typical value of one side with its unit, after the same trimming as a comparison's."""
+    return quantity(middle(samples, metric.scale), metric.unit)
 
 
 def look_words(verdict: Verdict) -> str:

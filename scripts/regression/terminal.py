@@ -10,8 +10,15 @@ from .baseline import Baseline, Comparison
 from .catalogue import Scale
 from .gate import ExitStatus, Status, Verdict
 from .inference import middle
-from .report import Report, change_words, interval_words, look_words, values_words
-from .words import one_line, quantity, tolerance
+from .report import (
+    Report,
+    change_words,
+    interval_words,
+    look_words,
+    typical_words,
+    values_words,
+)
+from .words import one_line, tolerance
 
 __all__ = ["card_lines", "result_lines", "show"]
 
@@ -70,8 +77,7 @@ def value_lines(report: Report) -> Iterator[str]:
     named = [name for name in report.catalogue.ordered(values) if not name.startswith(_OTHERS)]
     wide = max(map(len, named), default=0)
     for name in named:
-        metric = report.catalogue.metric(name)
-        yield f"{name:{wide}}  {quantity(middle(values[name], metric.scale), metric.unit):>10}"
+        yield f"{name:{wide}}  {typical_words(report.catalogue.metric(name), values[name]):>10}"
 
 
 def others_lines(report: Report) -> Iterator[str]:
