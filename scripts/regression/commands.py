@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.errors import InputError, SambertError
 
 from .baseline import (
     Baseline,
@@ -25,21 +26,30 @@ from .baseline import (
 )
 from .catalogue import catalogue_from_file
 from .compare import BASE, CANDIDATE, Plan, judged_against, run
-from .experiment import FAULTS, Fault, fault_from_text, reached, results, run_trials
+from .experiment import (
+    FAULTS,
+    Fault,
+    circumstances,
+    fault_from_text,
+    reached,
+    results,
+    run_trials,
+)
 from .explain import explained, listed_metrics, meant
 from .folders import keep_last_used, remove_abandoned
 from .gate import ExitStatus, exit_status
 from .history import history_html, history_lines
 from .outputs import Outputs, check_writable, outputs_from_options, write_text
+from .pairing import identities
 from .record import Record
 from .registry import suites_from_names
 from .report import Report
 from .sides import Speaking, settings_of_tree
 from .store import History, history_from_file, record_from_file
-from .suite import Settings, Suite
+from .suite import SIDES, Settings, Suite
 from .systems import systems_from_texts
 from .terminal import card_lines, result_lines, show
-from .trees import Tree, tree_of_revision, working_tree
+from .trees import Tree, committed_tree, tree_of_revision, working_tree
 from .turn import measuring_alone
 
 __all__ = [
@@ -214,11 +224,19 @@ def experiment(options: argparse.Namespace) -> ExitStatus:
     how, numbers = _speaking(options), range(options.first, options.first + options.trials)
     how.check()
     with measuring_alone(BUILD, options.command):
-        trial = partial(_trial, options, how, working_tree(ROOT))
-        found = run_trials(options.file, faults, numbers, trial, show)
+        tree = committed_tree(ROOT)
+        trial = partial(_trial, options, how, tree)
+        found = run_trials(options.file, faults, numbers, _circumstances(how, tree), trial, show)
     for line in results(found, faults):
         print(line)
     return ExitStatus.GREEN if reached(found, faults) else ExitStatus.REGRESSION
+
+
+def _circumstances(how: Speaking, tree: Tree) -> Mapping[str, Any]:
+    """Of all trials of this tree; asked before the first, as one takes minutes."""
+    with _workspace() as work:
+        side = settings_of_tree(tree, how, BUILD / "voices", work / CANDIDATE)
+        return circumstances(tree.sha, identities({CANDIDATE: side})[CANDIDATE])
 
 
 def _trial(
@@ -228,6 +246,7 @@ def _trial(
 
     Raises:
         KeyboardInterrupt: the run was broken off, which says nothing about the gate.
+        SambertError: the tree was edited meanwhile, which does not either.
     """
     with _workspace() as work:
         sides = {
@@ -238,6 +257,9 @@ def _trial(
         suites, trees = suites_from_names(fault.suites), dict.fromkeys(sides, tree)
         plan = Plan(options.command, suites, sides, trees, number)
         report = run(plan, catalogue_from_file(), show)
+    for outcome in report.crashed:
+        if outcome.name == SIDES:
+            raise SambertError(f"{outcome.reason}; the trials that ended are in {options.file}")
     if not report.complete:
         raise KeyboardInterrupt(f"interrupted; the trials that ended are in {options.file}")
     return report

@@ -2,7 +2,8 @@
 
 Each trial is a whole comparison as `perf.py compare` makes it, in new processes and with a seed of
 its own. Trials are kept in a file as they end, and one that is there is not made again: a long
-experiment can be broken off and continued.
+experiment can be broken off and continued. All of a file are of one revision and one way of
+speaking; only the machines may differ, and are told.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 from sambert_trt.engines.errors import InputError
 
 from .gate import ExitStatus, Status
+from .machine import machine_name
+from .record import Identity
 from .registry import suites_from_names
 from .report import Report
 
@@ -26,6 +29,7 @@ __all__ = [
     "FAULTS",
     "Fault",
     "Trial",
+    "circumstances",
     "fault_from_text",
     "interval",
     "reached",
@@ -80,6 +84,8 @@ class Trial:
         again: suites that were measured a second time.
         seconds: of the whole comparison.
         load: of the machine over its last minute, at the end; not a number where it is unknown.
+        machine: where it was made.
+        circumstances: as the function of this name gives them.
     """
 
     fault: str
@@ -90,6 +96,8 @@ class Trial:
     again: tuple[str, ...]
     seconds: float
     load: float
+    machine: str
+    circumstances: Mapping[str, Any]
 
     def right(self, fault: Fault) -> bool:
         """Whether the gate did what it should: red for the fault, or green without one."""
@@ -99,6 +107,11 @@ class Trial:
 
 
 Compare = Callable[[Fault, int], Report]
+
+
+def circumstances(revision: str, identity: Identity | None) -> dict[str, Any]:
+    """What has to be the same of all trials of an experiment, by name."""
+    return {"revision": revision, **(asdict(identity) if identity else {})}
 
 
 def fault_from_text(text: str) -> Fault:
@@ -117,6 +130,7 @@ def run_trials(
     path: Path,
     faults: Sequence[Fault],
     numbers: Sequence[int],
+    wanted: Mapping[str, Any],
     compare: Compare,
     say: Callable[[str], None],
 ) -> dict[str, list[Trial]]:
@@ -125,12 +139,15 @@ def run_trials(
     Args:
         path: one trial a line; each is written when it has ended.
         numbers: of the trials of each fault.
+        wanted: the circumstances of the trials that are made now.
 
     Raises:
-        InputError: the file holds something else.
+        InputError: the file holds something else, or trials of other circumstances.
         OSError: it cannot be written.
     """
     known = {(one.fault, one.number): one for one in trials_from_file(path)}
+    for trial in known.values():
+        _check_alike(path, trial, wanted)
     for number in numbers:
         for fault in faults:
             if (fault.name, number) not in known:
@@ -139,6 +156,21 @@ def run_trials(
                 _append(path, trial)
                 known[fault.name, number] = trial
     return {fault.name: [known[fault.name, number] for number in numbers] for fault in faults}
+
+
+def _check_alike(path: Path, trial: Trial, wanted: Mapping[str, Any]) -> None:
+    """Refuses to count trials of other trees or voices together."""
+    known = trial.circumstances
+    differing = [
+        f"{name} {known.get(name, 'unknown')} there and {wanted.get(name, 'unknown')} now"
+        for name in dict.fromkeys((*known, *wanted))
+        if known.get(name) != wanted.get(name)
+    ]
+    if differing:
+        raise InputError(
+            f"{path}: trial {trial.number} of {trial.fault} cannot be counted with those of this "
+            f"tree: {'; '.join(differing)}. Make them alike, or name another file"
+        )
 
 
 def results(found: Mapping[str, Sequence[Trial]], faults: Sequence[Fault]) -> Iterator[str]:
@@ -157,6 +189,8 @@ def results(found: Mapping[str, Sequence[Trial]], faults: Sequence[Fault]) -> It
     yield ""
     for fault in faults:
         yield from _details(fault, found[fault.name])
+    machines = Counter(trial.machine for fault in faults for trial in found[fault.name])
+    yield f"* trials by machine: {_counted(machines)}"
 
 
 def reached(found: Mapping[str, Sequence[Trial]], faults: Sequence[Fault]) -> bool:
@@ -215,6 +249,8 @@ def _trial(fault: Fault, number: int, report: Report) -> Trial:
         again=tuple(sorted({report.catalogue.metric(name).suite for name in again})),
         seconds=round(report.seconds, 1),
         load=(record.machine_after.get("load") or [math.nan])[0],
+        machine=machine_name(record.machine),
+        circumstances=circumstances(record.candidate.revision, record.candidate.identity),
     )
 
 

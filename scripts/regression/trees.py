@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,10 +20,20 @@ from .namespace import linked
 from .project import declared, packages
 from .repository import check_repository, commit_of, extract_commit, git
 
-__all__ = ["Tree", "dependency_notes", "edits", "tree_of_revision", "working_tree"]
+__all__ = [
+    "Tree",
+    "committed_tree",
+    "dependency_notes",
+    "edits",
+    "tree_of_revision",
+    "working_tree",
+]
 
 _DIGITS = 12
 """Of a commit in a folder's name."""
+
+_NAMED = 5
+"""Of changed files, as many are told."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,28 @@ def working_tree(root: Path, label: str = "working tree") -> Tree:
     except InputError:
         return Tree(root, label, "", changed=False, digests=digests)
     return Tree(root, label, sha, changed, digests)
+
+
+def committed_tree(root: Path) -> Tree:
+    """The checkout, of which all that is measured stands in its commit.
+
+    Raises:
+        InputError: there is no commit, or files differ from it; the message names them.
+        OutputError: build/ns cannot be written.
+    """
+    tree = working_tree(root)
+    if not tree.sha:
+        raise InputError(f"{root} has no commit, so nothing would say what was measured: clone it")
+    folders = [str(folder) for folder in packages(root).values()]
+    paths = (*folders, str(root / "scripts"), str(root / "pyproject.toml"))
+    changed = git(root, "status", "--porcelain", "--untracked-files=all", "--", *paths)
+    if changed:
+        names = ", ".join(line.split()[-1] for line in changed.splitlines()[:_NAMED])
+        raise InputError(
+            f"{root} has changes that are in no commit ({names}), so its revision would not say "
+            "what was measured: commit or remove them"
+        )
+    return replace(tree, changed=False)
 
 
 def tree_of_revision(root: Path, revision: str, cache: Path) -> Tree:

@@ -75,10 +75,16 @@ def repository(tmp_path: Path) -> Path:
     (root / ".gitignore").write_text("build/\n__pycache__/\n", encoding="utf-8")
     if shutil.which("git") is None:
         pytest.skip("needs git")
-    who = ("-c", "user.name=a", "-c", "user.email=a@b")
-    for words in (("init", "-q", "-b", "main"), ("add", "."), (*who, "commit", "-qm", "one")):
-        subprocess.run(("git", "-C", str(root), *words), check=True)
+    subprocess.run(("git", "init", "-q", "-b", "main", str(root)), check=True)
+    commit(root, "one")
     return root
+
+
+def commit(root: Path, message: str) -> None:
+    """Commits all there is."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+    for words in (("add", "."), (*who, "commit", "-qm", message)):
+        subprocess.run(("git", "-C", str(root), *words), check=True)
 
 
 @pytest.fixture
@@ -90,6 +96,7 @@ def bench(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(commands, "Plan", partial(compare.Plan, measure=found.measure))
     monkeypatch.setattr(commands, "catalogue_from_file", lambda: found.catalogue)
     monkeypatch.setattr(compare, "identities", found.identities)
+    monkeypatch.setattr(commands, "identities", found.identities)
     monkeypatch.setattr(compare, "fingerprint", found.fingerprint)
     monkeypatch.setattr(sides, "demo_source", lambda tree: tree)
     monkeypatch.setattr(sides, "exported_voice", lambda tree, cache: tmp_path / "voice")
@@ -741,3 +748,51 @@ def test_an_experiment_plants_its_faults_in_one_side_and_is_continued(
     assert run(*words) == 1
     assert len(bench.calls) == 2
     assert run("experiment", tmp_path / "other.jsonl", "--fault", "fire") == 2
+
+
+EXPERIMENT = ("--fault", "leak:5MB", "--trials", "1")
+
+
+def test_an_experiment_is_not_continued_by_another_revision_or_voice(
+    bench: Bench, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("experiment", tmp_path / "trials.jsonl", *EXPERIMENT)
+    assert run(*words) == 1
+    bench.calls.clear()
+    bench.speaking["candidate"] = replace(fake_perf.identity(), weights="fedcba98")
+    assert run(*words) == 2
+    assert "weights 0123456789abcdef there and fedcba98 now" in capsys.readouterr().err
+    bench.speaking["candidate"] = fake_perf.identity()
+    (repository / "runtime" / "new.py").touch()
+    commit(repository, "three")
+    assert run(*words) == 2
+    told = capsys.readouterr().err
+    assert (
+        "trials.jsonl: trial 0 of leak:5MB cannot be counted with those of this tree: rev" in told
+    )
+    assert bench.calls == []
+
+
+def test_an_experiment_with_uncommitted_changes_is_refused(
+    bench: Bench, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / "notes.txt").touch()
+    assert run("experiment", repository / "trials.jsonl", *EXPERIMENT) == 1
+    bench.calls.clear()
+    (repository / "runtime" / "new.py").touch()
+    assert run("experiment", repository / "trials.jsonl", *EXPERIMENT) == 2
+    assert "has changes that are in no commit (runtime/new.py)" in capsys.readouterr().err
+    assert bench.calls == []
+
+
+def test_an_experiment_ends_when_its_tree_is_edited(
+    bench: Bench, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def edited(suite: Suite) -> Measured:
+        (repository / "runtime" / "__init__.py").write_text("AGE = 3\n", encoding="utf-8")
+        return measured(suite, {"base": MEMORY, "candidate": MEMORY})
+
+    bench.values["memory"] = edited
+    assert run("experiment", tmp_path / "trials.jsonl", *EXPERIMENT) == 3
+    assert "edited while it was measured: runtime/__init__.py" in capsys.readouterr().err
+    assert not (tmp_path / "trials.jsonl").exists()

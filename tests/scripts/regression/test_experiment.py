@@ -13,6 +13,7 @@ from regression.experiment import (
     FAULTS,
     Fault,
     Trial,
+    circumstances,
     fault_from_text,
     interval,
     reached,
@@ -27,6 +28,7 @@ from regression.report import Report
 
 from sambert_trt.engines.errors import InputError
 
+MADE_UP = circumstances("b" * 40, fake_perf.identity())
 NOTHING, SLOW = FAULTS[0], fault_from_text("slow:vocoder:0.10")
 
 
@@ -41,7 +43,9 @@ def comparing(asked: list[tuple[str, int]]) -> Callable[[Fault, int], Report]:
 
 
 def trials(path: Path, count: int, asked: list[tuple[str, int]]) -> dict[str, list[Trial]]:
-    return run_trials(path, (NOTHING, SLOW), range(count), comparing(asked), lambda line: None)
+    return run_trials(
+        path, (NOTHING, SLOW), range(count), MADE_UP, comparing(asked), lambda line: None
+    )
 
 
 def test_an_experiment_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
@@ -103,3 +107,31 @@ def test_a_file_of_something_else_is_named_with_its_line(tmp_path: Path, line: s
 
 def test_nothing_is_planted_in_a_whole_default_comparison() -> None:
     assert NOTHING.suites == tuple(suite.name for suite in SUITES if not suite.by_choice)
+
+
+@pytest.mark.parametrize("name", list(MADE_UP))
+def test_trials_of_other_circumstances_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "trials.jsonl"
+    trials(path, 1, [])
+    other = {**MADE_UP, name: "another"}
+    told = f"trial 0 of none cannot .*: {name} .* there and another now. Make them alike"
+    with pytest.raises(InputError, match=told):
+        run_trials(path, (NOTHING, SLOW), range(2), other, comparing([]), lambda line: None)
+
+
+def test_trials_of_two_machines_are_counted_together_and_told(tmp_path: Path) -> None:
+    found = trials(tmp_path / "trials.jsonl", 2, [])
+    one, two = found["none"]
+    assert one.machine == "Processor of tests, 2 cores (0badcafe)"
+    told = list(results({"none": [one, replace(two, machine="another")]}, [NOTHING]))
+    assert told[-1] == f"* trials by machine: {one.machine} (1), another (1)"
+
+
+def test_a_trial_without_its_circumstances_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    trials(path, 1, [])
+    line = json.loads(path.read_text(encoding="utf-8").splitlines()[0])
+    del line["circumstances"]
+    path.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 1 is no trial .*circumstances"):
+        trials_from_file(path)
