@@ -3,6 +3,9 @@
 A window comes with frames of context before and after it. Context is dropped on the way to the
 samples as soon as no later layer looks at it, so that it costs little; where a sentence begins or
 ends there is none, and the layers' own padding is right.
+
+Under torch.autocast, what reads or makes a wave stays float32: of 8 bits the noise would cover a
+wave's high bands.
 """
 
 from __future__ import annotations
@@ -92,10 +95,12 @@ def generate(generator: Generator, mel: Tensor, excited: Tensor | None, margins:
         x = generator.upsample(stage, F.leaky_relu(x + torch.sin(x), slope))
         rate, held = rate * scale, Margins(held.left * scale, held.right * scale)
         if excited is not None:
-            brought = generator.source_downs[stage](excited)
+            with _exact(mel.device):
+                brought = generator.source_downs[stage](excited)
             x = x + _cut(brought, Margins(margins.left * rate, margins.right * rate), held)
         x = _mean([block(x) for block in generator.blocks(stage)])
-    wave = torch.tanh(generator.conv_post(F.leaky_relu(x, FINAL_SLOPE)))
+    with _exact(mel.device):
+        wave = torch.tanh(generator.conv_post(F.leaky_relu(x.float(), FINAL_SLOPE)))
     return _cut(wave, held, Margins(0, 0))
 
 
@@ -109,6 +114,10 @@ def _needed(config: HifiganConfig, stage: int, held: Margins) -> Margins:
     )
     left, right = vocoder_context(rest)
     return Margins(min(left, held.left), min(right, held.right))
+
+
+def _exact(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, enabled=False)
 
 
 def _mean(parts: list[Tensor]) -> Tensor:
