@@ -16,6 +16,7 @@ from .plots import Lane, Row, distribution, forest
 from .record import Side
 from .report import (
     METHOD,
+    OTHERS_METHOD,
     Report,
     change_words,
     interval_words,
@@ -39,6 +40,7 @@ def html(report: Report) -> str:
         [
             *_lead(report),
             *_notable(report),
+            *_others(report),
             *_overview(report),
             *_distributions(report),
             *_trends(report),
@@ -94,6 +96,19 @@ def _notable(report: Report) -> Iterator[str]:
         yield f'<tr class="first">{"".join(_cells(verdict))}</tr>'
         words = f"{text(verdict.sentence)}<small>{text(look_words(verdict))}</small>"
         yield f'<tr><td></td><td colspan="{len(_HEADS) - 1}">{words}</td></tr>'
+    yield from (TABLE_END, "</section>")
+
+
+def _others(report: Report) -> Iterator[str]:
+    if not report.others:
+        return
+    systems = list(report.others)
+    yield from ("<section>", "<h2>Beside others</h2>")
+    yield f"<p>{', '.join(map(text, systems))}: {text(OTHERS_METHOD)}</p>"
+    yield from table_head(("stage", *systems), "Beside others", numbers=systems)
+    for stage, ratios in report.others_by_stage:
+        cells = "".join(f'<td class="number">{text(ratio)}</td>' for ratio in ratios)
+        yield f'<tr><th scope="row">{text(stage)}</th>{cells}</tr>'
     yield from (TABLE_END, "</section>")
 
 

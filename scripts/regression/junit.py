@@ -11,7 +11,14 @@ from xml.etree import ElementTree
 
 from .gate import Status, Verdict
 from .record import SuiteOutcome, SuiteStatus
-from .report import Report, change_words, interval_words, look_words, values_words
+from .report import (
+    Report,
+    change_words,
+    interval_words,
+    look_words,
+    sentence_words,
+    values_words,
+)
 from .words import one_line, tolerance
 
 __all__ = ["junit"]
@@ -82,7 +89,7 @@ def _tested(verdict: Verdict) -> ElementTree.Element:
     kind = _KIND.get(verdict.status)
     if kind is None:
         return case
-    found = ElementTree.SubElement(case, kind, message=one_line(verdict.sentence))
+    found = ElementTree.SubElement(case, kind, message=one_line(sentence_words(verdict)))
     if kind != "skipped":
         found.set("type", verdict.status.value)
         found.text = _text(_details(verdict))

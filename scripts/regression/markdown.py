@@ -15,6 +15,7 @@ from .gate import Status, Verdict
 from .record import Record, Samples
 from .report import (
     METHOD,
+    OTHERS_METHOD,
     Report,
     change_words,
     interval_words,
@@ -127,6 +128,7 @@ def _fill(page: _Page, report: Report, listed: Sequence[Verdict]) -> None:
     with page.part((), ("",), _FOR_REMARKS) as remarks:
         remarks.add_all(_remarks(report))
     _add_failures(page, report)
+    _add_others(page, report)
     for line in _notable(report):
         page.add(line, "")
     _add_metrics(page, report, listed)
@@ -163,6 +165,15 @@ def _add_failures(page: _Page, report: Report) -> None:
             for verdict in report.failures
             if verdict.metric.gate is not Gate.LIMIT
         )
+
+
+def _add_others(page: _Page, report: Report) -> None:
+    """How many times as long other systems take, a row for each stage."""
+    if not report.others:
+        return
+    opening = f"**Beside others**: {OTHERS_METHOD}"
+    with page.part((opening, "", *_head(("stage", *map(escaped, report.others)))), ("",)) as table:
+        table.add_all(_row((escaped(stage), *ratios)) for stage, ratios in report.others_by_stage)
 
 
 def _notable(report: Report) -> Iterator[str]:
@@ -246,7 +257,7 @@ def _cells(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _head(names: Sequence[str]) -> Iterator[str]:
-    words = ("", "metric", "where to look", "machine", "suite", "before", "after")
+    words = ("", "metric", "stage", "where to look", "machine", "suite", "before", "after")
     yield _row(names)
     yield "|" + "|".join("---" if name in words else "--:" for name in names) + "|"
 

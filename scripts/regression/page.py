@@ -5,7 +5,7 @@ Nothing from elsewhere and no scripts: a policy in the page forbids both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from html import escape
 
 from sambert_trt.calibration.html_page import html_page
@@ -41,12 +41,18 @@ def page(title: str, subtitle: str, content: Sequence[str]) -> str:
     )
 
 
-def table_head(names: Sequence[str], label: str) -> Iterator[str]:
-    """Opens a table; `TABLE_END` closes it."""
+def table_head(
+    names: Sequence[str], label: str, numbers: Collection[str] = _NUMBERS
+) -> Iterator[str]:
+    """Opens a table; `TABLE_END` closes it.
+
+    Args:
+        numbers: the columns that hold numbers.
+    """
     yield f'<div class="scroll" tabindex="0" role="region" aria-label="{text(label)}"><table>'
     yield f'<caption class="unseen">{text(label)}</caption>'
     cells = (
-        f'<th scope="col"{" class=number" if name in _NUMBERS else ""}>{text(name)}</th>'
+        f'<th scope="col"{" class=number" if name in numbers else ""}>{text(name)}</th>'
         for name in names
     )
     yield f"<thead><tr>{''.join(cells)}</tr></thead><tbody>"

@@ -10,15 +10,18 @@ from .catalogue import Catalogue, Gate, Metric, Scale
 from .gate import ExitStatus, Status, Verdict
 from .inference import middle
 from .record import Record, Samples, Side, SuiteOutcome, SuiteStatus
-from .words import change, duration, interval, one_line, quantity
+from .words import DASH, change, duration, interval, one_line, quantity
 
 __all__ = [
     "METHOD",
+    "OTHERS_METHOD",
     "Report",
     "change_words",
     "interval_words",
+    "is_of_other",
     "look_words",
     "of_suites",
+    "sentence_words",
     "side_words",
     "typical_words",
     "unsteady",
@@ -34,6 +37,11 @@ METHOD = (
     "only when the whole interval is, with p below 0.01, in new processes and in both looks "
     "together.",
 )
+OTHERS_METHOD = (
+    "how many times as long they take as this tree, measured in turn with it in one process; "
+    "shown, not judged."
+)
+_OTHERS = "against."
 _NAMED = 3
 _OUTCOMES = {
     ExitStatus.GREEN: "green",
@@ -137,6 +145,23 @@ class Report:
         became = "metrics became" if len(failing) > 1 else "metric became"
         return f"{len(failing)} of {len(self.verdicts)} {became} worse: {named}"
 
+    @property
+    def others(self) -> Mapping[str, Mapping[str, str]]:
+        """How many times as long other systems take, by system and stage: `2.51`."""
+        values, found = self.record.candidate.values, dict[str, dict[str, str]]()
+        for name in filter(is_of_other, self.catalogue.ordered(values)):
+            metric = self.catalogue.metric(name)
+            system, stage = metric.fields(name)
+            found.setdefault(system, {})[stage] = f"{middle(values[name], metric.scale):.2f}"
+        return found
+
+    @property
+    def others_by_stage(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """The same by stage, in the order of the systems; a dash where one has no such stage."""
+        found = self.others.values()
+        stages = dict.fromkeys(stage for ratios in found for stage in ratios)
+        return [(stage, [ratios.get(stage, DASH) for ratios in found]) for stage in stages]
+
     def samples(self, name: str) -> tuple[Samples | None, Samples | None]:
         """What base and candidate measured of a metric at the first look."""
         base = self.record.base
@@ -174,6 +199,19 @@ def values_words(verdict: Verdict) -> tuple[str, str]:
 def typical_words(metric: Metric, samples: Samples) -> str:
     """The typical value of one side with its unit, after the same trimming as a comparison's."""
     return quantity(middle(samples, metric.scale), metric.unit)
+
+
+def is_of_other(name: str) -> bool:
+    """Whether a metric is another system's time over ours."""
+    return name.startswith(_OTHERS)
+
+
+def sentence_words(verdict: Verdict) -> str:
+    """What became of a metric; of another system's time, that it is shown."""
+    if not is_of_other(verdict.name) or verdict.candidate is None:
+        return verdict.sentence
+    system, stage = verdict.metric.fields(verdict.name)
+    return f"{system} takes {verdict.candidate:.2f} times as long ({stage}); shown, not judged"
 
 
 def look_words(verdict: Verdict) -> str:

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .baseline import Baseline, Comparison
-from .catalogue import Scale
 from .gate import ExitStatus, Status, Verdict
-from .inference import middle
 from .report import (
     Report,
     change_words,
     interval_words,
+    is_of_other,
     look_words,
     typical_words,
     values_words,
@@ -24,7 +23,6 @@ __all__ = ["card_lines", "result_lines", "show"]
 
 _SHOWN = (Status.WORSE, Status.MISSING, Status.UNUSABLE, Status.BETTER, Status.UNDECIDED)
 _MOST, _LAST = 40, 8
-_OTHERS = "against."
 
 
 def show(text: str) -> None:
@@ -74,7 +72,7 @@ def changed_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
 def value_lines(report: Report) -> Iterator[str]:
     """What one side measured, without what others_lines tells."""
     values = report.record.candidate.values
-    named = [name for name in report.catalogue.ordered(values) if not name.startswith(_OTHERS)]
+    named = [name for name in report.catalogue.ordered(values) if not is_of_other(name)]
     wide = max(map(len, named), default=0)
     for name in named:
         yield f"{name:{wide}}  {typical_words(report.catalogue.metric(name), values[name]):>10}"
@@ -82,14 +80,9 @@ def value_lines(report: Report) -> Iterator[str]:
 
 def others_lines(report: Report) -> Iterator[str]:
     """How many times as long other systems take: `torch takes total 2.51, decoder 3.05 ...`."""
-    values = report.record.candidate.values
-    found: dict[str, list[str]] = {}
-    for name in report.catalogue.ordered(values):
-        if name.startswith(_OTHERS):
-            _, system, stage, _ = name.split(".")
-            found.setdefault(system, []).append(f"{stage} {middle(values[name], Scale.RATIO):.2f}")
-    for system, ratios in found.items():
-        yield f"{system} takes so many times as long: {', '.join(ratios)}"
+    for system, ratios in report.others.items():
+        told = ", ".join(f"{stage} {ratio}" for stage, ratio in ratios.items())
+        yield f"{system} takes so many times as long: {told}"
 
 
 def card_lines(

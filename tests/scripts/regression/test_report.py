@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import fake_perf
 from regression.html import html
+from regression.junit import junit
 from regression.markdown import markdown
 from regression.report import Report
 from regression.terminal import result_lines
@@ -26,3 +29,44 @@ def test_one_side_has_the_same_value_everywhere() -> None:
     assert f"stage.vocoder.seconds     {told}" in list(result_lines(report))
     assert f"| one call of a stage `stage.vocoder.seconds` | {told} |" in markdown(report)
     assert f'<td class="number">{told}</td>' in html(report)
+
+
+def with_others() -> Report:
+    """A comparison with two other systems, one of them for whole sentences only."""
+    found = fake_perf.quiet_record()
+    ratios = {
+        "against.torch.total.ratio": fake_perf.samples_of([[4.0, 4.1, 3.9]]),
+        "against.torch.vocoder.ratio": fake_perf.samples_of([[1.5, 1.5, 1.5]]),
+        "against.other.total.ratio": fake_perf.samples_of([[0.8, 0.8, 0.8]]),
+    }
+    candidate = replace(found.candidate, values={**found.candidate.values, **ratios})
+    return fake_perf.report(replace(found, candidate=candidate))
+
+
+def test_a_summary_has_other_systems_in_a_table_before_what_is_folded() -> None:
+    lines = markdown(with_others()).partition("<details>")[0].splitlines()
+    head = lines.index("| stage | other | torch |")
+    assert lines[head - 2].startswith("**Beside others**: how many times as long they take")
+    assert lines[head + 1 : head + 4] == [
+        "|---|--:|--:|",
+        "| total | 0.80 | 4.00 |",
+        "| vocoder | – | 1.50 |",
+    ]
+    assert "Beside others" not in markdown(fake_perf.report())
+
+
+def test_a_page_has_other_systems_before_the_pictures() -> None:
+    page = html(with_others())
+    section = page[page.index("<h2>Beside others</h2>") : page.index("<svg")]
+    rows = [re.sub("<[^>]+>+", " ", row).split() for row in section.split("<tr>")[1:]]
+    assert rows[:3] == [["stage", "other", "torch"], ["total", "0.80", "4.00"], rows[2]]
+    assert rows[2][:3] == ["vocoder", "–", "1.50"]
+    assert "Beside others" not in html(fake_perf.report())
+
+
+def test_a_ratio_to_another_system_is_not_told_as_new() -> None:
+    tests = ElementTree.fromstring(junit(with_others())).iter("testcase")
+    (found,) = (one for one in tests if one.get("name") == "against.torch.total.ratio")
+    (skipped,) = found
+    told = "torch takes 4.00 times as long (total); shown, not judged"
+    assert (skipped.tag, skipped.get("message")) == ("skipped", told)
