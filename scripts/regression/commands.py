@@ -133,12 +133,17 @@ def _trees(base: str | None) -> dict[str, Tree]:
     """Both trees by side, the base first.
 
     Raises:
-        InputError: there is no such revision, or no git.
+        InputError: there is no such revision, or no git, or the base is what the checkout is.
     """
-    trees = {}
-    if base is not None:
-        trees[BASE] = tree_of_revision(ROOT, base, BUILD / "trees")
-    return {**trees, CANDIDATE: working_tree(ROOT)}
+    if base is None:
+        return {CANDIDATE: working_tree(ROOT)}
+    trees = {BASE: tree_of_revision(ROOT, base, BUILD / "trees"), CANDIDATE: working_tree(ROOT)}
+    if trees[BASE].sha == trees[CANDIDATE].sha and not trees[CANDIDATE].changed:
+        raise InputError(
+            f"{base} is the commit {trees[BASE].sha[:12]}, and so is the checkout, without "
+            "changes: there is nothing to compare; name another base"
+        )
+    return trees
 
 
 def _finished(report: Report, outputs: Outputs, history: History) -> ExitStatus:

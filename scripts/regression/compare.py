@@ -307,10 +307,8 @@ def _differences(plan: Plan, sides: Mapping[str, Side]) -> tuple[str, ...]:
     if BASE not in sides:
         return ()
     base, candidate = sides[BASE], sides[CANDIDATE]
-    same = base.revision and base.revision == candidate.revision and not candidate.changed
-    told = ("the same commit on both sides: nothing can have become worse",) if same else ()
     try:
-        return (*told, *compare_refusal(base, candidate, across=plan.across))
+        return compare_refusal(base, candidate, across=plan.across)
     except InputError as error:
         raise InputError(f"{error} (--across)") from error
 

@@ -59,13 +59,17 @@ def commit_of(root: Path, revision: str) -> str:
     known = ", ".join(names.split()) or "no branch or tag"
     advice = "name one of them, or a commit"
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
-        name = re.sub(r"[~^@].*", "", revision).removeprefix("origin/") or "main"
-        advice = (
-            "this clone is shallow; get it with: "
-            f"git fetch --depth=1 origin {name}:refs/remotes/origin/{name}"
-            f" and give origin/{name}"
-        )
+        advice = f"this clone is shallow; {_deepening(revision)}"
     raise InputError(f"no revision {revision!r} in {root}, which has {known}: {advice}")
+
+
+def _deepening(revision: str) -> str:
+    """How to get a revision; one counted from another commit needs those between."""
+    if re.search(r"[~^@]|^HEAD$", revision):
+        return "get the commits before it with: git fetch --unshallow"
+    name = revision.removeprefix("origin/") or "main"
+    fetch = f"git fetch --depth=1 origin {name}:refs/remotes/origin/{name}"
+    return f"get it with: {fetch} and give origin/{name}"
 
 
 def git(root: Path, *words: str) -> str:

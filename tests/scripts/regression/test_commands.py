@@ -65,7 +65,7 @@ class Bench:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A source tree with one commit, called main."""
+    """A source tree with two commits: main, and the one that is checked out."""
     root = tmp_path / "tree"
     (root / "runtime").mkdir(parents=True)
     (root / "runtime" / "__init__.py").touch()
@@ -77,6 +77,9 @@ def repository(tmp_path: Path) -> Path:
         pytest.skip("needs git")
     subprocess.run(("git", "init", "-q", "-b", "main", str(root)), check=True)
     commit(root, "one")
+    subprocess.run(("git", "-C", str(root), "checkout", "-q", "-b", "topic"), check=True)
+    (root / "topic.txt").touch()
+    commit(root, "two")
     return root
 
 
@@ -124,21 +127,19 @@ def test_nothing_changed_is_green(bench: Bench, capsys: pytest.CaptureFixture[st
     assert bench.settings["base"].tree != bench.settings["candidate"].tree
 
 
-def test_base_and_candidate_may_be_the_same_commit(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("base", ["topic", "HEAD"])
+def test_a_commit_is_not_compared_with_itself(
+    bench: Bench, repository: Path, base: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compared() == 0
-    assert "the same commit on both sides" in capsys.readouterr().out
-
-
-def test_a_changed_checkout_is_not_called_the_same(
-    bench: Bench, repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    words = ("compare", "--base", base, "--suite", "graphs")
+    assert run(*words) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"{base} is the commit " in told
+    assert "nothing to compare; name another base" in told
+    assert bench.calls == []
     (repository / "runtime" / "more.py").touch()
-    assert compared() == 0
-    said = capsys.readouterr().out
-    assert "the same commit" not in said
-    assert "with changes" in said
+    assert run(*words) == 0
+    assert "with changes" in capsys.readouterr().out
 
 
 def test_a_regression_is_red_and_every_file_tells_it(

@@ -139,6 +139,19 @@ def test_a_shallow_clone_says_how_to_get_more(repository: Path, tmp_path: Path) 
         tree_of_revision(shallow, "origin/topic", tmp_path / "trees")
 
 
+@pytest.mark.parametrize("revision", ["HEAD~1", "main^", "@~1", "main@{1}", "origin/main~1"])
+def test_a_shallow_clone_is_deepened_for_what_is_counted_from_another_commit(
+    repository: Path, tmp_path: Path, revision: str
+) -> None:
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(shallow))
+    with pytest.raises(InputError, match=r"this clone is shallow; .*git fetch --unshallow$"):
+        tree_of_revision(shallow, revision, tmp_path / "trees")
+    git(shallow, "fetch", "-q", "--unshallow")
+    if "@{" not in revision:
+        assert tree_of_revision(shallow, revision, tmp_path / "trees").sha
+
+
 def test_without_git(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="git cannot be run, install it"):
