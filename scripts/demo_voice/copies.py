@@ -47,25 +47,20 @@ def copy_from_wave(
         wave: its recording [n].
 
     Raises:
-        InputError: nothing in it is voiced, or nothing is left of it.
+        InputError: nothing in it is voiced, or no frame of it is left.
     """
     heard = _resampled(wave, pitch, recipe.rate)
     heard = heard * np.float32(PEAK / np.abs(heard).max())
     start, duration = round(sentence.start / pitch), divided(sentence.duration, pitch)
-    frames = int(duration.sum())
+    if not duration.any():
+        raise InputError(f"{sentence.audio} ({sentence.id}) is too short: {sentence.frames} frames")
+    place = (heard, start, int(duration.sum()))
     search = PitchSearch().shifted(pitch)
-    contour = contour_from_wave(heard, start, frames, recipe.hop, recipe.rate, search)
+    contour = contour_from_wave(*place, recipe.hop, recipe.rate, search)
     if not contour.voiced.any():
         raise InputError(f"{sentence.audio} ({sentence.id}) has no voice in it")
-    end = start + frames * recipe.hop
-    stretch = np.pad(heard[start:end], (0, max(0, end - len(heard))))
-    return Copy(
-        duration,
-        scaled_mels(heard, start, frames, recipe),
-        contour.f0,
-        contour.voiced,
-        np.rint(stretch * 32768).astype(np.int16),
-    )
+    samples = _stretch(*place, recipe.hop)
+    return Copy(duration, scaled_mels(*place, recipe), contour.f0, contour.voiced, samples)
 
 
 def divided(duration: NDArray[np.int64], by: float) -> NDArray[np.int64]:
@@ -81,6 +76,13 @@ def symbol_means(values: NDArray[np.floating], duration: NDArray[np.int64]) -> N
     means = (sums[ends] - sums[ends - duration]) / np.maximum(duration, 1)
     found: NDArray[np.float32] = means.astype(np.float32)
     return found
+
+
+def _stretch(wave: NDArray[np.float32], start: int, frames: int, hop: int) -> NDArray[np.int16]:
+    """The samples of the frames, silence where the recording has ended."""
+    end = start + frames * hop
+    padded = np.pad(wave[start:end], (0, max(0, end - len(wave))))
+    return np.rint(padded * 32768).astype(np.int16)
 
 
 def _resampled(wave: NDArray[np.float32], pitch: float, rate: int) -> NDArray[np.float32]:

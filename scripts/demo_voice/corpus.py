@@ -114,17 +114,7 @@ def read_wave(sentence: Sentence, recipe: MelRecipe) -> NDArray[np.float32]:
         InputError: it cannot be read, has another rate or more channels, is silent, or ends before
             the sentence does.
     """
-    import soundfile
-
-    where = f"{sentence.audio} ({sentence.id})"
-    try:
-        wave, rate = soundfile.read(str(sentence.audio), dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise InputError(f"{where} cannot be read: {error}") from error
-    if rate != recipe.rate or wave.shape[1] != 1:
-        raise InputError(
-            f"{where} has {rate} Hz and {wave.shape[1]} channels: needs {recipe.rate} Hz, mono"
-        )
+    wave, where = _read(sentence, recipe.rate), f"{sentence.audio} ({sentence.id})"
     needed = sentence.start + (sentence.frames - 1) * recipe.hop
     if len(wave) <= needed:
         raise InputError(
@@ -132,6 +122,21 @@ def read_wave(sentence: Sentence, recipe: MelRecipe) -> NDArray[np.float32]:
         )
     if not np.isfinite(wave).all() or not wave.any():
         raise InputError(f"{where} holds silence, or numbers that are none")
+    return wave
+
+
+def _read(sentence: Sentence, rate: int) -> NDArray[np.float32]:
+    import soundfile
+
+    where = f"{sentence.audio} ({sentence.id})"
+    try:
+        wave, found = soundfile.read(str(sentence.audio), dtype="float32", always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise InputError(f"{where} cannot be read: {error}") from error
+    if found != rate or wave.shape[1] != 1:
+        raise InputError(
+            f"{where} has {found} Hz and {wave.shape[1]} channels: needs {rate} Hz, mono"
+        )
     mono: NDArray[np.float32] = wave[:, 0]
     return mono
 

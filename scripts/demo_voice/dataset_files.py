@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,20 +78,35 @@ def write_dataset(folder: Path, parts: Sequence[Part], origin: Origin) -> Datase
     gathered = _gathered(parts, origin)
     digest = hashlib.sha256()
     energy = _write_frames(folder, parts, gathered, digest)
-    heard = gathered.f0[gathered.learned & gathered.voiced]
-    level = energy[gathered.learned]
-    settings = DatasetSettings(
-        sampling_rate=parts[0].recipe.rate,
-        hop=parts[0].recipe.hop,
-        mels=parts[0].recipe.bands,
-        emotions=parts[0].emotions,
+    facts = _facts(parts[0], gathered, energy, origin)
+    arrays = _utterance_arrays(gathered, energy, facts)
+    for array in arrays.values():
+        digest.update(np.ascontiguousarray(array).tobytes())
+    with replaced_file(folder / UTTERANCES) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    settings = replace(facts, fingerprint=digest.hexdigest()[:32])
+    with replaced_file(folder / FACTS) as temporary:
+        temporary.write_text(settings.to_json(), encoding="utf-8")
+    return settings
+
+
+def _facts(
+    part: Part, gathered: _Gathered, energy: NDArray[np.float32], origin: Origin
+) -> DatasetSettings:
+    f0_mean, f0_std = _moments(gathered.f0[gathered.learned & gathered.voiced])
+    energy_mean, energy_std = _moments(energy[gathered.learned])
+    return DatasetSettings(
+        sampling_rate=part.recipe.rate,
+        hop=part.recipe.hop,
+        mels=part.recipe.bands,
+        emotions=part.emotions,
         speaker=origin.speaker,
         mel_mean=tuple(gathered.mel_mean.tolist()),
         mel_std=tuple(gathered.mel_std.tolist()),
-        f0_mean=float(heard.mean(dtype=np.float64)),
-        f0_std=float(heard.std(dtype=np.float64)) or 1.0,
-        energy_mean=float(level.mean(dtype=np.float64)),
-        energy_std=float(level.std(dtype=np.float64)) or 1.0,
+        f0_mean=f0_mean,
+        f0_std=f0_std,
+        energy_mean=energy_mean,
+        energy_std=energy_std,
         attribution=origin.attribution,
         utterances=len(gathered.sentences),
         frames=len(gathered.f0),
@@ -99,11 +114,12 @@ def write_dataset(folder: Path, parts: Sequence[Part], origin: Origin) -> Datase
         request=origin.request,
         fingerprint="",
     )
-    fingerprint = _write_utterances(folder / UTTERANCES, gathered, energy, settings, digest)
-    finished = DatasetSettings(**{**vars(settings), "fingerprint": fingerprint})
-    with replaced_file(folder / FACTS) as temporary:
-        temporary.write_text(finished.to_json(), encoding="utf-8")
-    return finished
+
+
+def _moments(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean and standard deviation; 1 where nothing moves."""
+    wide = values.astype(np.float64)
+    return float(wide.mean()), float(wide.std()) or 1.0
 
 
 def _loaded(parts: Sequence[Part]) -> Iterator[LoadedPart]:
@@ -162,19 +178,15 @@ def _write_frames(
     return np.concatenate(energy)
 
 
-def _write_utterances(
-    path: Path,
-    gathered: _Gathered,
-    energy: NDArray[np.float32],
-    settings: DatasetSettings,
-    digest: _Hash,
-) -> str:
-    """Writes what each utterance is; returns the fingerprint of everything."""
+def _utterance_arrays(
+    gathered: _Gathered, energy: NDArray[np.float32], facts: DatasetSettings
+) -> dict[str, Any]:
+    """The content of utterances.npz."""
     duration, symbols = gathered.duration, [len(one.ling) for one in gathered.sentences]
     spoken = duration > 0
-    pitch = (symbol_means(gathered.f0, duration) - settings.f0_mean) / settings.f0_std
-    level = (symbol_means(energy, duration) - settings.energy_mean) / settings.energy_std
-    arrays: dict[str, Any] = {
+    pitch = (symbol_means(gathered.f0, duration) - facts.f0_mean) / facts.f0_std
+    level = (symbol_means(energy, duration) - facts.energy_mean) / facts.energy_std
+    return {
         "id": np.array([one.id for one in gathered.sentences]),
         "text": np.array([one.text for one in gathered.sentences]),
         "emotion": gathered.emotion,
@@ -186,11 +198,6 @@ def _write_utterances(
         "pitch": np.where(spoken, pitch, 0).astype(np.float32),
         "energy": np.where(spoken, level, 0).astype(np.float32),
     }
-    for array in arrays.values():
-        digest.update(np.ascontiguousarray(array).tobytes())
-    with replaced_file(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
-    return digest.hexdigest()[:32]
 
 
 @contextmanager

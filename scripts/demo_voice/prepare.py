@@ -150,8 +150,7 @@ def prepare(
     with _alone(folder):
         wanted = json.loads(json.dumps({**asdict(request), "corpus": read.fingerprint}))
         if (folder / FACTS).exists():
-            settings = Dataset.open(folder).settings
-            _check_same(folder, settings.request, wanted)
+            settings = _finished(folder, wanted)
             say(f"{folder} is prepared already")
             return settings
         parts = parts_of(_chosen(read, request), emotions, MelRecipe(), folder / _PARTS)
@@ -200,7 +199,10 @@ def _alone(folder: Path) -> Iterator[None]:
                 shutil.rmtree(folder / _PARTS, ignore_errors=True)
 
 
-def _check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+def _finished(folder: Path, wanted: dict[str, Any]) -> DatasetSettings:
+    """The facts of the dataset that is there, which must be of what is wanted."""
+    settings = Dataset.open(folder).settings
+    found = settings.request
     differing = [
         f"{name} is {found.get(name)!r} there and {wanted.get(name)!r} here"
         for name in sorted({*found, *wanted})
@@ -211,6 +213,7 @@ def _check_same(folder: Path, found: dict[str, Any], wanted: dict[str, Any]) -> 
             f"{folder} holds a dataset made otherwise: {'; '.join(differing)}. Name another "
             "folder, or delete it"
         )
+    return settings
 
 
 def _made(

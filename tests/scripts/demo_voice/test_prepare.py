@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from demo_voice import parts
 from demo_voice import prepare as command
-from demo_voice.copies import divided, symbol_means
+from demo_voice.copies import copy_from_wave, divided, symbol_means
+from demo_voice.corpus import corpus_from_folder, read_wave
 from demo_voice.dataset import Dataset
+from demo_voice.mel import MelRecipe
 from demo_voice.parts import Part
 from demo_voice.prepare import Request, Work, prepare
 
@@ -168,6 +170,15 @@ def test_broken_sentences_are_left_out_when_told_and_named(
     assert len(settings.skipped) == 1
     assert "one-0001.ogg (one-0001) cannot be read" in settings.skipped[0]
     assert told[-1] == f"1 sentences of {made_corpus} are left out"
+
+
+def test_a_sentence_of_which_no_frame_is_left_is_named(made_corpus: Path) -> None:
+    sentence = replace(
+        corpus_from_folder(made_corpus, "F7").sentences[0], duration=np.array([0, 1, 0, 0, 0])
+    )
+    wave = read_wave(sentence, MelRecipe())
+    with pytest.raises(InputError, match=r"one-0001\) is too short: 1 frames"):
+        copy_from_wave(sentence, wave, 2.0, MelRecipe())
 
 
 def test_nothing_left_to_learn_from_is_an_error(made_corpus: Path, tmp_path: Path) -> None:
