@@ -21,6 +21,7 @@ from .commands import (
 from .experiment import FAULTS
 from .outputs import add_outputs
 from .registry import SUITES
+from .terminal import ended_line
 
 __all__ = ["parser"]
 
@@ -46,7 +47,7 @@ def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, do: Command, what: str
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=what, description=what.capitalize() + ".")
-    command.set_defaults(do=do)
+    command.set_defaults(do=ended_line()(do))
     return command
 
 
@@ -88,6 +89,7 @@ def _add_measuring(command: argparse.ArgumentParser) -> None:
         "--suite",
         nargs="+",
         action="extend",
+        type=_named,
         default=[],
         metavar="NAME",
         help=f"only these of {names}",
@@ -138,7 +140,12 @@ def _add_card(command: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: needs 1 or more")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: needs 1 or more, a whole number")
+    return int(text)
+
+
+def _named(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("no suite is named: give its name, or leave this out")
+    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .baseline import Baseline, Comparison
@@ -19,15 +20,34 @@ from .report import (
 )
 from .words import one_line, tolerance
 
-__all__ = ["card_lines", "result_lines", "show"]
+__all__ = ["card_lines", "ended_line", "result_lines", "show"]
 
 _SHOWN = (Status.WORSE, Status.MISSING, Status.UNUSABLE, Status.BETTER, Status.UNDECIDED)
 _MOST, _LAST = 40, 8
 
 
-def show(text: str) -> None:
-    """Part of the progress, on standard error."""
-    print(text, end="", file=sys.stderr, flush=True)
+class _Progress:
+    """What is shown while it is measured: parts of lines."""
+
+    open = False
+
+    def show(self, text: str) -> None:
+        """Part of the progress, on standard error."""
+        print(text, end="", file=sys.stderr, flush=True)
+        self.open = not text.endswith("\n") if text else self.open
+
+    @contextmanager
+    def ended_line(self) -> Iterator[None]:
+        """However the block ends, what is shown next begins a line."""
+        try:
+            yield
+        finally:
+            if self.open:
+                self.show("\n")
+
+
+_PROGRESS = _Progress()
+show, ended_line = _PROGRESS.show, _PROGRESS.ended_line
 
 
 def result_lines(report: Report, files: Sequence[Path] = ()) -> Iterator[str]:
