@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sambert_trt.engines.errors import OutputError, SambertError
 
-__all__ = ["KEPT", "keep_last_used", "kept_folder", "remove_abandoned", "writing"]
+__all__ = ["KEPT", "fresh_folder", "keep_last_used", "kept_folder", "remove_abandoned", "writing"]
 
 KEPT = 6
 """Of the folders in one place."""
@@ -36,13 +36,23 @@ def kept_folder(target: Path, fill: Callable[[Path], Path]) -> Path:
     Raises:
         OutputError: it cannot be written.
     """
+    if not target.is_dir():
+        return fresh_folder(target, fill)
     with writing(target):
-        if target.is_dir():
-            os.utime(target)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(target.parent)
-            _make(target, fill)
+        os.utime(target)
+    return target
+
+
+def fresh_folder(target: Path, fill: Callable[[Path], Path]) -> Path:
+    """The same, made anew in the place of one that is there: somebody may have changed that.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(target.parent)
+        _make(target, fill)
     return target
 
 
@@ -64,15 +74,13 @@ def remove_abandoned(cache: Path, prefix: str = _UNFINISHED) -> None:
 
 
 def _make(target: Path, fill: Callable[[Path], Path]) -> None:
-    """A complete folder gets its name, unless another run was first."""
+    """A complete folder gets its name, and what had it before goes."""
     folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target.parent))
     try:
         whole = fill(folder)
-        try:
-            whole.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
+        if target.exists():
+            target.rename(folder / "before")
+        whole.rename(target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

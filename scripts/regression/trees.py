@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sambert_trt.engines.errors import InputError
 
-from .folders import kept_folder
+from .folders import fresh_folder
 from .namespace import linked
 from .project import declared, packages
 from .repository import check_repository, commit_of, extract_commit, git
@@ -97,7 +97,7 @@ def committed_tree(root: Path) -> Tree:
 
 
 def tree_of_revision(root: Path, revision: str, cache: Path) -> Tree:
-    """A revision of the repository at `root`, under `cache`; one that is there already is reused.
+    """A revision of the repository at `root`, unpacked anew under `cache`.
 
     Raises:
         InputError: there is no git, no repository, no such revision, or its content is not there.
@@ -112,7 +112,7 @@ def tree_of_revision(root: Path, revision: str, cache: Path) -> Tree:
         extract_commit(root, sha, whole)
         return whole
 
-    path = kept_folder(cache.absolute() / sha[:_DIGITS], unpack)
+    path = fresh_folder(cache.absolute() / sha[:_DIGITS], unpack)
     linked(path)
     return Tree(path, revision, sha, changed=False, digests=_digests(path))
 

@@ -63,9 +63,7 @@ def files_of(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_a_revision_is_laid_out_once_and_git_stays_as_it_was(
-    repository: Path, tmp_path: Path
-) -> None:
+def test_a_revision_is_laid_out_and_git_stays_as_it_was(repository: Path, tmp_path: Path) -> None:
     before, cache = files_of(repository / ".git"), tmp_path / "trees"
     tree = tree_of_revision(repository, "main~1", cache)
     assert files_of(repository / ".git") == before
@@ -75,9 +73,18 @@ def test_a_revision_is_laid_out_once_and_git_stays_as_it_was(
     assert (tree.path / "build/ns/sambert_trt/runtime/__init__.py").read_text() == "AGE = 1\n"
     assert list((tree.path / "runtime" / "__pycache__").iterdir())
     assert list(cache.iterdir()) == [tree.path]
-    (tree.path / "seen").touch()
-    assert tree_of_revision(repository, tree.sha, cache).path == tree.path
-    assert (tree.path / "seen").exists()
+
+
+def test_what_somebody_changed_in_an_unpacked_revision_is_not_measured(
+    repository: Path, tmp_path: Path
+) -> None:
+    path = tree_of_revision(repository, "main", tmp_path / "trees").path
+    (path / "runtime" / "__init__.py").write_text("AGE = 9\n")
+    (path / "runtime" / "seen.py").touch()
+    assert tree_of_revision(repository, "main", tmp_path / "trees").path == path
+    assert (path / "build/ns/sambert_trt/runtime/__init__.py").read_text() == "AGE = 2\n"
+    assert not (path / "runtime" / "seen.py").exists()
+    assert list((tmp_path / "trees").iterdir()) == [path]
 
 
 def test_the_checkout_says_whether_it_was_changed(repository: Path) -> None:
