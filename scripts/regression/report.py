@@ -124,9 +124,9 @@ class Report:
     def _reason(self) -> str:
         crashed = [f"suite {outcome.name} crashed" for outcome in self.crashed]
         if not self.verdicts:
-            count = len(self.record.candidate.values)
-            alone = "nothing to compare them with" if self.record.base is None else "none judged"
-            return ", ".join([f"{count} metrics, {alone}", *crashed])
+            count = _metrics(len(self.record.candidate.values))
+            alone = "nothing to compare with" if self.record.base is None else "none judged"
+            return ", ".join([f"{count}, {alone}", *crashed])
         parts = [self._failing(), *crashed]
         counted = Counter(verdict.status for verdict in self.verdicts)
         wanted = (Status.BETTER, Status.UNDECIDED)
@@ -140,10 +140,9 @@ class Report:
     def _failing(self) -> str:
         failing = [verdict for verdict in self.verdicts if verdict.failed]
         if not failing:
-            return f"none of {len(self.verdicts)} metrics became worse"
+            return f"none of {_metrics(len(self.verdicts))} became worse"
         named = _first([_named(verdict) for verdict in failing])
-        became = "metrics became" if len(failing) > 1 else "metric became"
-        return f"{len(failing)} of {len(self.verdicts)} {became} worse: {named}"
+        return f"{len(failing)} of {_metrics(len(self.verdicts))} became worse: {named}"
 
     @property
     def others(self) -> Mapping[str, Mapping[str, str]]:
@@ -220,6 +219,10 @@ def look_words(verdict: Verdict) -> str:
     for field, part in zip(named, verdict.name.split("."), strict=False):
         words = words.replace(field, part) if field.startswith("{") else words
     return words
+
+
+def _metrics(count: int) -> str:
+    return f"{count} metric{'' if count == 1 else 's'}"
 
 
 def _first(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -121,7 +122,7 @@ def compared(*words: object) -> int:
 def test_nothing_changed_is_green(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert compared() == 0
     said = capsys.readouterr()
-    assert said.out.splitlines()[-1].startswith("green: none of 1 metrics became worse")
+    assert said.out.splitlines()[-1].startswith("green: none of 1 metric became worse")
     assert "graphs" in said.err
     assert list(bench.settings) == ["base", "candidate"]
     assert bench.settings["base"].tree != bench.settings["candidate"].tree
@@ -307,6 +308,50 @@ def test_what_changes_a_tree_between_runs_is_no_edit(bench: Bench, repository: P
     assert compared() == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "--base", "main"),
+        ("run", "--baseline", "{record}"),
+        ("experiment", "{folder}/trials.jsonl", *("--fault", "leak:5MB", "--trials", "1")),
+    ],
+)
+def test_what_judging_needs_is_looked_for_before_measuring(
+    bench: Bench,
+    words: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    baseline_of(bench, tmp_path / "record")
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    places = {"record": tmp_path / "record", "folder": tmp_path}
+    assert run(*(word.format(**places) for word in words)) == 3
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith("perf: what is measured could not be judged: import of scipy.stats")
+    assert told.endswith("`pip install -e '.[export,dev]'`")
+    assert bench.calls == []
+
+
+def test_what_was_measured_is_kept_where_judging_fails(
+    bench: Bench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fault(*_: object) -> None:
+        raise ValueError("three legs")
+
+    monkeypatch.setattr(compare, "verdicts_from_record", fault)
+    names = ("json", "history", "markdown", "junit", "html")
+    assert compared(*(word for name in names for word in (f"--{name}", tmp_path / name))) == 3
+    said = capsys.readouterr().out
+    assert "suite judging crashed: ValueError: three legs" in said
+    assert said.splitlines()[-1].startswith("not measured: ")
+    assert record_from_file(tmp_path / "json").candidate.values == NODES
+    assert all((tmp_path / name).stat().st_size for name in names)
+
+
 def crash(suite: Suite) -> Measured:
     reason = "base: ended by SIGSEGV\nlast words"
     return Measured({}, SuiteOutcome(suite.name, SuiteStatus.CRASHED, 0.1, reason))
@@ -320,7 +365,7 @@ def test_a_crashed_suite_is_named_and_the_others_are_measured(
     said = capsys.readouterr().out
     assert "suite install crashed: base: ended by SIGSEGV" in said
     assert "  last words" in said
-    assert said.splitlines()[-1].startswith("not measured: none of 1 metrics became worse, suite")
+    assert said.splitlines()[-1].startswith("not measured: none of 1 metric became worse, suite")
     assert record_from_file(tmp_path / "j").candidate.values == NODES
 
 
@@ -372,7 +417,7 @@ def test_a_name_of_no_metric_crashes_its_suite_alone(
     assert compared("--suite", "stages") == 3
     said = capsys.readouterr().out
     assert "suite stages crashed: graph.vocoder.colour: of no metric" in said
-    assert "none of 1 metrics became worse, suite stages crashed" in said
+    assert "none of 1 metric became worse, suite stages crashed" in said
 
 
 MEMORY = {f"memory.{name}": Samples(((1e8,),)) for name in ("peak", "steady", "growth")}

@@ -110,7 +110,7 @@ def test_both_looks_of_a_failure_are_drawn(page: str) -> None:
 def test_a_run_of_one_side_has_a_page() -> None:
     page = html(fake_perf.report(fake_perf.quiet_record(base=None)))
     tags_of(page)
-    assert "nothing to compare them with" in page
+    assert "nothing to compare with" in page
     assert "voice.bytes" in page
 
 

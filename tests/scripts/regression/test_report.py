@@ -7,6 +7,8 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 import fake_perf
+import pytest
+from regression.gate import Status
 from regression.html import html
 from regression.junit import junit
 from regression.markdown import markdown
@@ -70,3 +72,14 @@ def test_a_ratio_to_another_system_is_not_told_as_new() -> None:
     (skipped,) = found
     told = "torch takes 4.00 times as long (total); shown, not judged"
     assert (skipped.tag, skipped.get("message")) == ("skipped", told)
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted"), [(1, "red: 1 of 1 metric became"), (2, "red: 1 of 2 metrics became")]
+)
+def test_a_verdict_counts_what_failed_and_of_how_many(count: int, wanted: str) -> None:
+    report = fake_perf.report()
+    verdicts = [*report.of(Status.WORSE)[:1], *report.of(Status.OK)[: count - 1]]
+    outcomes = report.record.outcomes[:1]
+    whole = replace(report, verdicts=verdicts, record=replace(report.record, outcomes=outcomes))
+    assert whole.headline.startswith(wanted)
