@@ -16,6 +16,7 @@ from pathlib import Path
 from sambert_trt.engines.errors import InputError, OutputError
 from sambert_trt.runtime.audio import replaced_file
 
+from .dataset import Dataset
 from .examination import Sights, examine
 from .hearing import find_ears
 from .loss_log import loss_lines
@@ -56,8 +57,6 @@ def run(options: Namespace) -> int:
         InputError, SourceError, VoiceError: no such dataset or voice, or they do not fit.
         OutputError: what was found cannot be written.
     """
-    from .dataset import Dataset
-
     material = material_from_dataset(Dataset.open(options.dataset), options.sentences)
     ears = find_ears(options.threads)
     for reason in ears.missing.values():

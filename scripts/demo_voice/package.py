@@ -23,6 +23,7 @@ from sambert_trt.export.voice_export import load_voice
 
 from .readme import attribution_of_voice, readme_of_voice
 from .scores import Evaluation, evaluation_from_file
+from .trained import trained_voice_from_runs
 from .voice_files import TrainedVoice, contents_of_voice
 
 __all__ = ["FLOOR", "MOST_BYTES", "add_arguments", "package", "run"]
@@ -69,8 +70,6 @@ def run(options: Namespace) -> int:
         InputError, SourceError: nothing that can be packaged, or nothing that should be.
         OutputError: the folder cannot be written.
     """
-    from .trained import trained_voice_from_runs
-
     voice = trained_voice_from_runs(options.acoustic, options.vocoder, options.dataset)
     evaluation = None if options.evaluation is None else evaluation_from_file(options.evaluation)
     size = package(voice, options.out, evaluation, licence=options.licence, force=options.force)
