@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from .gate import Status, Verdict
 from .record import SuiteOutcome, SuiteStatus
 from .report import (
+    AGAIN,
     Report,
     change_words,
     interval_words,
@@ -19,7 +20,7 @@ from .report import (
     sentence_words,
     values_words,
 )
-from .words import one_line, tolerance
+from .words import duration, one_line, tolerance
 
 __all__ = ["junit"]
 
@@ -37,8 +38,9 @@ def junit(report: Report) -> str:
     """The text of the XML file."""
     root = ElementTree.Element("testsuites", name=_NAME, time=f"{report.seconds:.3f}")
     for outcome in report.record.outcomes:
-        verdicts = [v for v in report.verdicts if v.metric.suite == outcome.name]
-        root.append(_suite(report, outcome, verdicts))
+        if not _looked_again(outcome):
+            verdicts = [v for v in report.verdicts if v.metric.suite == outcome.name]
+            root.append(_suite(report, outcome, verdicts))
     known = {outcome.name for outcome in report.record.outcomes}
     left = [v for v in report.verdicts if v.metric.suite not in known]
     if left:
@@ -59,6 +61,8 @@ def _suite(
         timestamp=_text(report.record.started),
         time=f"{outcome.seconds:.3f}",
     )
+    again = [o for o in report.record.outcomes if _again(o.name) == outcome.name]
+    suite.extend(_properties(o) for o in again if _looked_again(o))
     if outcome.status is not SuiteStatus.MEASURED:
         suite.append(_unmeasured(outcome))
     elif not verdicts:
@@ -68,6 +72,23 @@ def _suite(
         suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
     suite.set("tests", str(len(suite.findall("testcase"))))
     return suite
+
+
+def _again(name: str) -> str:
+    """The suite whose second look is called so; "" where it is none."""
+    return name.removesuffix(AGAIN) if name.endswith(AGAIN) else ""
+
+
+def _looked_again(outcome: SuiteOutcome) -> bool:
+    """Whether it is a second look that went well: it tests nothing that its suite does not."""
+    return bool(_again(outcome.name)) and outcome.status is SuiteStatus.MEASURED
+
+
+def _properties(again: SuiteOutcome) -> ElementTree.Element:
+    found = ElementTree.Element("properties")
+    words = duration(again.seconds)
+    ElementTree.SubElement(found, "property", name="measured again in", value=words)
+    return found
 
 
 _COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}

@@ -13,6 +13,7 @@ from .record import Record, Samples, Side, SuiteOutcome, SuiteStatus
 from .words import DASH, change, duration, interval, one_line, quantity
 
 __all__ = [
+    "AGAIN",
     "METHOD",
     "OTHERS_METHOD",
     "Report",
@@ -41,6 +42,9 @@ OTHERS_METHOD = (
     "how many times as long they take as this tree, measured in turn with it in one process; "
     "shown, not judged."
 )
+AGAIN = " (again)"
+"""Follows the suite's name in the outcome of its second look."""
+
 _OTHERS = "against."
 _NAMED = 3
 _OUTCOMES = {

@@ -79,3 +79,18 @@ def test_metrics_of_a_suite_that_did_not_run_are_not_lost() -> None:
     outcomes = (SuiteOutcome("stages", SuiteStatus.MEASURED, 1.0),)
     tree = ElementTree.fromstring(junit(fake_perf.report(fake_perf.record(outcomes=outcomes))))
     assert tree.find("testsuite[@name='perf.other']/testcase[@name='voice.bytes']") is not None
+
+
+def test_a_second_look_is_a_property_of_its_suite_unless_it_crashed() -> None:
+    stages = SuiteOutcome("stages", SuiteStatus.MEASURED, 40.0)
+    again = SuiteOutcome("stages (again)", SuiteStatus.MEASURED, 80.3)
+    record = fake_perf.record(outcomes=(stages, again))
+    tree = ElementTree.fromstring(junit(fake_perf.report(record)))
+    assert [suite.get("name") for suite in tree] == ["perf.stages", "perf.other"]
+    told = tree.find("testsuite[@name='perf.stages']/properties/property")
+    assert told is not None
+    assert dict(told.items()) == {"name": "measured again in", "value": "1 min 20 s"}
+    crashed = replace(again, status=SuiteStatus.CRASHED, reason="killed")
+    record = fake_perf.record(outcomes=(stages, crashed))
+    tree = ElementTree.fromstring(junit(fake_perf.report(record)))
+    assert tree.find("testsuite[@name='perf.stages (again)']/testcase/error") is not None
