@@ -69,7 +69,7 @@ def _not_installed(error: ImportError, words: Sequence[str]) -> int:
     told = " ".join(str(error).split())[:_MOST]
     status = _failed(
         f"{told}: {sys.executable} lacks what perf.py needs; run `make env` and use the Python in "
-        ".venv, or install the project with `pip install -e '.[export]'`",
+        ".venv, or install the project with `pip install -e '.[export,dev]'`",
         _NOT_MEASURED,
     )
     return 0 if asked else status

@@ -39,6 +39,7 @@ from .explain import explained, listed_metrics, meant
 from .folders import keep_last_used, remove_abandoned
 from .gate import ExitStatus, exit_status
 from .history import history_html, history_lines
+from .inference import check_installed
 from .outputs import Outputs, check_writable, outputs_from_options, write_text
 from .pairing import identities
 from .record import Record
@@ -86,6 +87,8 @@ def compare(options: argparse.Namespace) -> ExitStatus:
 def _measured(
     options: argparse.Namespace, outputs: Outputs, base: str | None, baseline: Record | None
 ) -> ExitStatus:
+    if base is not None or baseline is not None:
+        check_installed()
     suites = _suites(options)
     how, catalogue = _speaking(options), catalogue_from_file()
     how.check()
@@ -224,6 +227,7 @@ def judge_card(options: argparse.Namespace) -> ExitStatus:
 
 def experiment(options: argparse.Namespace) -> ExitStatus:
     """`perf.py experiment`: this tree against itself, with and without planted faults."""
+    check_installed()
     check_writable(options.file)
     faults = [fault_from_text(name) for name in options.fault] or list(FAULTS)
     how, numbers = _speaking(options), range(options.first, options.first + options.trials)

@@ -5,6 +5,7 @@ What was measured stays when a suite crashes or the user breaks the run off.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -117,8 +118,8 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
     interrupted = False
     try:
         _measure_all(plan, catalogue, found, say)
-        suspected = suspects(verdicts_from_record(found.put(record), catalogue))
-        _look_again(plan, suspected, catalogue, found, say)
+        verdicts, _ = _verdicts(found.put(record), catalogue)
+        _look_again(plan, suspects(verdicts), catalogue, found, say)
     except KeyboardInterrupt:
         interrupted = True
     found.outcomes += _edited(plan)
@@ -252,10 +253,24 @@ def _judged(
     record: Record, catalogue: Catalogue, remarks: Sequence[str], *, interrupted: bool
 ) -> Report:
     changed = differences(record.machine, record.machine_after)
-    verdicts = unsteady(verdicts_from_record(record, catalogue), "; ".join(_clocks(record)))
+    found, faults = _verdicts(record, catalogue)
+    verdicts = unsteady(found, "; ".join(_clocks(record)))
+    record = replace(record, outcomes=(*record.outcomes, *faults))
     status = _status(verdicts, record, interrupted=interrupted)
     known = [*remarks, *_of_machine(record, changed), *_partly(record)]
     return Report(record, catalogue, verdicts, status, known)
+
+
+def _verdicts(
+    record: Record, catalogue: Catalogue
+) -> tuple[Sequence[Verdict], Sequence[SuiteOutcome]]:
+    """The verdicts, or as a crash why there are none: what was measured is kept all the same."""
+    try:
+        return verdicts_from_record(record, catalogue), ()
+    except Exception as error:
+        trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        told = f"{type(error).__name__}: {error}\n{trace}"
+        return (), (SuiteOutcome("judging", SuiteStatus.CRASHED, 0.0, told),)
 
 
 def _of_machine(record: Record, changed: Sequence[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sambert_trt.engines.errors import InputError
+from sambert_trt.engines.errors import InputError, SambertError
 
 from .catalogue import Scale
 from .record import Samples
@@ -24,6 +24,7 @@ __all__ = [
     "TRIMMED",
     "Change",
     "change_from_samples",
+    "check_installed",
     "middle",
     "trimmed_mean",
 ]
@@ -69,6 +70,22 @@ class Change:
     p: float | None = None
     least_p: float | None = None
     note: str = ""
+
+
+def check_installed() -> None:
+    """Looks, before anything is measured, whether what judges it is there.
+
+    Raises:
+        SambertError: SciPy cannot be imported; the message says how to get it.
+    """
+    try:
+        import scipy.special
+        import scipy.stats  # noqa: F401
+    except ImportError as error:
+        raise SambertError(
+            f"what is measured could not be judged: {' '.join(str(error).split())}; run `make env` "
+            "and use the Python in .venv, or `pip install -e '.[export,dev]'`"
+        ) from error
 
 
 def change_from_samples(base: Samples, candidate: Samples, scale: Scale) -> Change:
