@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sambert_trt.engines.errors import InputError, SambertError
+from sambert_trt.engines.errors import InputError, SambertError, SourceError
 
 from .baseline import (
     Baseline,
@@ -25,7 +25,7 @@ from .baseline import (
     write_baseline,
 )
 from .catalogue import catalogue_from_file
-from .compare import BASE, CANDIDATE, Plan, judged_against, run
+from .compare import BASE, CANDIDATE, Plan, judged_against, run, unmeasured
 from .experiment import (
     FAULTS,
     Fault,
@@ -94,9 +94,13 @@ def _measured(
     how.check()
     history = outputs.check()
     with measuring_alone(BUILD, options.command), _workspace() as work:
-        trees, sides = _prepared(base, how, work)
+        trees, sides, fault = _prepared(base, how, work)
         plan = Plan(options.command, suites, sides, trees, options.seed, options.across)
-        report = run(plan, catalogue, show)
+        report = (
+            unmeasured(options.command, trees, catalogue, fault)
+            if fault
+            else run(plan, catalogue, show)
+        )
     if baseline is not None:
         try:
             report = judged_against(report, baseline, across=options.across)
@@ -116,20 +120,26 @@ def _suites(options: argparse.Namespace) -> Sequence[Suite]:
 
 def _prepared(
     base: str | None, how: Speaking, work: Path
-) -> tuple[dict[str, Tree], dict[str, Settings]]:
-    """The trees and what their workers are told; says how long that took."""
-    started = time.monotonic()
+) -> tuple[dict[str, Tree], dict[str, Settings], str]:
+    """The trees, what their workers are told, and why a tree has no voice; says how long it took.
+
+    Raises:
+        InputError: there is no such revision, no git, or a tree has no demo voice.
+        OutputError: there is no room.
+    """
+    started, fault = time.monotonic(), ""
     show(f"{'sides':13}")
-    trees = _trees(base)
-    sides = {
-        name: settings_of_tree(tree, how, BUILD / "voices", work / name)
-        for name, tree in trees.items()
-    }
+    trees, sides = _trees(base), dict[str, Settings]()
+    try:
+        for name, tree in trees.items():
+            sides[name] = settings_of_tree(tree, how, BUILD / "voices", work / name)
+    except SourceError as error:
+        fault = f"{name}: {error}"
     keep_last_used(BUILD / "trees", [tree.path for tree in trees.values()])
     keep_last_used(BUILD / "voices", [side.voice for side in sides.values()])
     labels = " and ".join(tree.label for tree in trees.values())
     show(f"{time.monotonic() - started:6.1f} s  {labels}\n")
-    return trees, sides
+    return trees, sides, fault
 
 
 def _trees(base: str | None) -> dict[str, Tree]:

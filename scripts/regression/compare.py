@@ -25,12 +25,13 @@ from .gate import (
 )
 from .machine import cautions, differences, fingerprint, obstacles
 from .pairing import Measured, identities, measure
+from .process import WorkerError
 from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
 from .report import Report, of_suites, unsteady, without_times
 from .suite import SIDES, Settings, Suite
 from .trees import Tree, dependency_notes, edits
 
-__all__ = ["BASE", "CANDIDATE", "Plan", "judged_against", "run"]
+__all__ = ["BASE", "CANDIDATE", "Plan", "judged_against", "run", "unmeasured"]
 
 BASE, CANDIDATE = "base", "candidate"
 Values = dict[str, Samples]
@@ -106,13 +107,13 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
 
     Raises:
         InputError: the sides cannot be compared.
-        WorkerError: a side cannot say what it speaks with.
     """
-    speaking = identities(plan.sides)
-    sides = {name: _side(plan, name, speaking[name], catalogue) for name in plan.sides}
-    remarks = list(_differences(plan, sides))
-    before, started = fingerprint(), datetime.now(timezone.utc).isoformat(timespec="seconds")
-    record = Record(started, plan.command, before, before, sides[CANDIDATE], sides.get(BASE))
+    try:
+        speaking = identities(plan.sides)
+    except WorkerError as error:
+        return unmeasured(plan.command, plan.trees, catalogue, str(error))
+    record = _record(plan.command, plan.trees, speaking, catalogue)
+    remarks = list(_differences(plan, record))
     record = replace(record, settings=_settings(plan))
     found = _Found({name: {} for name in plan.sides})
     interrupted = False
@@ -125,6 +126,27 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
     found.outcomes += _edited(plan)
     record = replace(found.put(record), machine_after=fingerprint())
     return _judged(record, catalogue, remarks, interrupted=interrupted)
+
+
+def unmeasured(
+    command: tuple[str, ...], trees: Mapping[str, Tree], catalogue: Catalogue, reason: str
+) -> Report:
+    """The report of a run in which nothing can be measured, e.g. as a side cannot be imported."""
+    crash = SuiteOutcome(SIDES, SuiteStatus.CRASHED, 0.0, reason)
+    record = replace(_record(command, trees, {}, catalogue), outcomes=(crash,))
+    return _judged(record, catalogue, (), interrupted=False)
+
+
+def _record(
+    command: tuple[str, ...],
+    trees: Mapping[str, Tree],
+    speaking: Mapping[str, Identity],
+    catalogue: Catalogue,
+) -> Record:
+    """What is known before anything is measured."""
+    sides = {name: _side(trees, name, speaking.get(name), catalogue) for name in trees}
+    before, started = fingerprint(), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Record(started, command, before, before, sides[CANDIDATE], sides.get(BASE))
 
 
 def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
@@ -313,26 +335,27 @@ def _partly(record: Record) -> list[str]:
     ]
 
 
-def _differences(plan: Plan, sides: Mapping[str, Side]) -> tuple[str, ...]:
+def _differences(plan: Plan, record: Record) -> tuple[str, ...]:
     """What differs between the sides where that is allowed.
 
     Raises:
         InputError: it is not.
     """
-    if BASE not in sides:
+    if record.base is None:
         return ()
-    base, candidate = sides[BASE], sides[CANDIDATE]
     try:
-        return compare_refusal(base, candidate, across=plan.across)
+        return compare_refusal(record.base, record.candidate, across=plan.across)
     except InputError as error:
         raise InputError(f"{error} (--across)") from error
 
 
-def _side(plan: Plan, name: str, identity: Identity, catalogue: Catalogue) -> Side:
-    tree = plan.trees[name]
+def _side(
+    trees: Mapping[str, Tree], name: str, identity: Identity | None, catalogue: Catalogue
+) -> Side:
+    tree = trees[name]
     notes: tuple[str, ...] = ()
-    if name == CANDIDATE and BASE in plan.trees:
-        notes = dependency_notes(plan.trees[BASE], tree)
+    if name == CANDIDATE and BASE in trees:
+        notes = dependency_notes(trees[BASE], tree)
     return Side(tree.label, tree.sha, tree.changed, identity, {}, notes, catalogue.methods)
 
 

@@ -19,9 +19,12 @@ import pytest
 from regression import commands, compare, sides
 from regression.catalogue import Catalogue, catalogue_from_file
 from regression.pairing import Measured
+from regression.process import WorkerError
 from regression.record import Identity, Samples, SuiteOutcome, SuiteStatus
 from regression.store import record_from_file
 from regression.suite import Settings, Suite
+
+from sambert_trt.engines.errors import SourceError
 
 Sides = Mapping[str, Settings]
 NODES = {"graph.vocoder.nodes": Samples(((719.0,),))}
@@ -350,6 +353,54 @@ def test_what_was_measured_is_kept_where_judging_fails(
     assert said.splitlines()[-1].startswith("not measured: ")
     assert record_from_file(tmp_path / "json").candidate.values == NODES
     assert all((tmp_path / name).stat().st_size for name in names)
+
+
+NAMES = ("json", "history", "markdown", "junit", "html")
+
+
+def cannot_begin(tmp_path: Path, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A comparison that ends before its first suite, and is told in all outputs."""
+    files = {name: tmp_path / name for name in NAMES}
+    assert compared(*(word for name in NAMES for word in (f"--{name}", files[name]))) == 3
+    said = capsys.readouterr().out
+    assert f"suite sides crashed: {reason}" in said
+    assert said.splitlines()[-1].startswith("not measured: ")
+    record = record_from_file(files["json"])
+    assert record.candidate.identity is None
+    assert [outcome.reason.splitlines()[0] for outcome in record.outcomes] == [reason]
+    assert all(path.stat().st_size for path in files.values())
+    assert "<error" in files["junit"].read_text(encoding="utf-8")
+
+
+def test_a_tree_that_cannot_be_imported_leaves_every_report(
+    bench: Bench,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(sides: Sides) -> dict[str, Identity]:
+        raise WorkerError("candidate: SyntaxError: invalid syntax\n    voice.py, line 3")
+
+    monkeypatch.setattr(compare, "identities", broken)
+    cannot_begin(tmp_path, "candidate: SyntaxError: invalid syntax", capsys)
+    assert bench.calls == []
+
+
+def test_a_tree_that_cannot_export_its_voice_leaves_every_report(
+    bench: Bench,
+    repository: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def export(tree: Path, cache: Path) -> Path:
+        if tree == repository:
+            raise SourceError("it cannot export")
+        return tmp_path / "voice"
+
+    monkeypatch.setattr(sides, "exported_voice", export)
+    cannot_begin(tmp_path, "candidate: it cannot export", capsys)
+    assert bench.calls == []
 
 
 def crash(suite: Suite) -> Measured:
