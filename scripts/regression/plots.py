@@ -20,8 +20,12 @@ __all__ = ["Lane", "Point", "Row", "distribution", "forest", "trend"]
 _WIDTH = 760
 _LEFT, _RIGHT = 210, 28
 _ROW = 22
-_LIMIT = 3.0
-"""A change of more tolerances than this is drawn at the edge, as an arrow."""
+_LETTER = 7.5
+"""The width of a bold letter of a name, at most: names are never cut in the overview."""
+
+_LEAST, _MOST = 3.0, 12.0
+"""The overview reaches at least and at most so many tolerances to either side. What lies outside is
+drawn at the edge, as an arrow; a change itself with its number."""
 
 _DOTS = 200
 """Of a side's samples, as many are drawn."""
@@ -58,35 +62,78 @@ class Point:
     label: str
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """Values from left to right, beside names that take `left`."""
+
+    low: float
+    high: float
+    left: float = _LEFT
+
+    @property
+    def right(self) -> float:
+        """Where it ends."""
+        return self.left + _WIDTH - _LEFT - _RIGHT
+
+    def at(self, value: float) -> float:
+        """The place of a value."""
+        return self.left + (value - self.low) / (self.high - self.low) * (self.right - self.left)
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies inside."""
+        return self.low <= value <= self.high
+
+    def clipped(self, value: float) -> float:
+        """The value, or the end that it lies beyond."""
+        return 0.0 if math.isnan(value) else min(max(value, self.low), self.high)
+
+
 def forest(rows: Sequence[Row]) -> str:
     """Every interval on one axis, the tolerance marked; what lies right of it is worse."""
     height = 58 + _ROW * len(rows)
-    span = (-_LIMIT, _LIMIT)
-    parts = [*_ground(span, range(-3, 4), 26, height - 34)]
-    parts += [_upright(_at(place, span), 26, height - 34, "limit") for place in (-1, 1)]
-    parts += [_text(_at(1, span), 16, "tolerance", "middle", "soft")]
+    left = max([_LEFT, *(24 + _LETTER * len(row.name) for row in rows)])
+    axis = _Axis(-_reach([-row.centre for row in rows]), _reach([r.centre for r in rows]), left)
+    marks = range(math.ceil(axis.low), math.floor(axis.high) + 1)
+    every = 1 if len(marks) <= 13 else 2
+    parts = [*_ground(axis, [m for m in marks if m % every == 0], 26, height - 34)]
+    parts += [_upright(axis.at(place), 26, height - 34, "limit") for place in (-1, 1)]
+    parts += [_text(axis.at(1), 16, "tolerance", "middle", "soft")]
     parts += [
-        _text(_at(-_LIMIT, span), height - 4, "← better", "start", "soft"),
-        _text(_at(_LIMIT, span), height - 4, "worse, in tolerances →", "end", "soft"),
+        _text(axis.at(axis.low), height - 4, "← better", "start", "soft"),
+        _text(axis.at(axis.high), height - 4, "worse, in tolerances →", "end", "soft"),
     ]
     for number, row in enumerate(rows):
-        parts += _whisker(row, span, 40 + _ROW * number)
-    return _svg(height, "The change of each metric with its interval, in tolerances", parts)
+        parts += _whisker(row, axis, 40 + _ROW * number)
+    label = "The change of each metric with its interval, in tolerances"
+    return _svg(height, label, parts, axis.right + _RIGHT)
 
 
-def _whisker(row: Row, span: tuple[float, float], y: float) -> Iterator[str]:
-    low, high, centre = (_at(_clipped(v), span) for v in (row.low, row.high, row.centre))
+def _reach(centres: Sequence[float]) -> float:
+    """As far as the changes lie, and some room for their intervals."""
+    most = max((centre for centre in centres if math.isfinite(centre)), default=0.0)
+    return math.ceil(min(max(1.2 * most, _LEAST), _MOST))
+
+
+def _whisker(row: Row, axis: _Axis, y: float) -> Iterator[str]:
+    low, high, centre = (axis.at(axis.clipped(v)) for v in (row.low, row.high, row.centre))
     yield f'<g class="{row.kind}"><title>{escape(row.name)}</title>'
-    yield _text(_LEFT - 12, y + 4, _shortened(row.name), "end")
+    yield _text(axis.left - 12, y + 4, row.name, "end")
     yield f'<line class="ink" x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}"/>'
     for value, place in ((row.low, low), (row.high, high)):
-        yield _end(value, place, y)
-    yield f'<circle class="dot" cx="{centre:.1f}" cy="{y}" r="4"/></g>'
+        yield _end(axis, value, place, y)
+    if axis.holds(row.centre):
+        yield f'<circle class="dot" cx="{centre:.1f}" cy="{y}" r="4"/>'
+    elif math.isfinite(row.centre):
+        beside, anchor = (-8, "end") if row.centre > 0 else (8, "start")
+        yield _text(centre + beside, y - 4, f"{row.centre:,.0f}", anchor, "soft")
+    yield "</g>"
 
 
-def _end(value: float, place: float, y: float) -> str:
-    """A stroke across, or an arrow where the value lies outside."""
-    if abs(value) <= _LIMIT:
+def _end(axis: _Axis, value: float, place: float, y: float) -> str:
+    """A stroke across, an arrow where the value lies outside, or nothing where it is none."""
+    if math.isnan(value):
+        return ""
+    if axis.holds(value):
         return f'<line class="ink" x1="{place:.1f}" x2="{place:.1f}" y1="{y - 4}" y2="{y + 4}"/>'
     tip = 7 if value > 0 else -7
     corners = f"{place:.1f},{y - 5} {place + tip:.1f},{y} {place:.1f},{y + 5}"
@@ -101,10 +148,11 @@ def distribution(title: str, unit: str, scale: float, lanes: Sequence[Lane]) -> 
     """
     shown = [replace(lane, sessions=_scaled(lane.sessions, scale)) for lane in lanes]
     span = ticked_range([value for lane in shown for s in lane.sessions for value in s])
+    axis = _Axis(*span)
     height = 46 + 54 * len(shown)
-    parts = [*_ground(span, ticks(span), 8, height - 36)]
+    parts = [*_ground(axis, ticks(span), 8, height - 36)]
     for number, lane in enumerate(shown):
-        parts += _lane(lane, span, 35 + 54 * number)
+        parts += _lane(lane, axis, 35 + 54 * number)
     parts.append(_text(_WIDTH - _RIGHT, height - 4, unit, "end", "soft"))
     return _svg(
         height, f"{title}: the samples of {' and '.join(lane.name for lane in lanes)}", parts
@@ -115,17 +163,17 @@ def _scaled(sessions: Sequence[Sequence[float]], scale: float) -> list[list[floa
     return [[value / scale for value in s if math.isfinite(value)] for s in sessions]
 
 
-def _lane(lane: Lane, span: tuple[float, float], y: float) -> Iterator[str]:
+def _lane(lane: Lane, axis: _Axis, y: float) -> Iterator[str]:
     values = [value for session in lane.sessions for value in session]
     yield f'<g class="{lane.kind}">'
     yield _text(_LEFT - 12, y, _shortened(lane.name), "end")
     yield _text(_LEFT - 12, y + 14, _counted(len(values), len(lane.sessions)), "end", "soft")
     if values:
-        yield from _box(values, span, y)
+        yield from _box(values, axis, y)
     chance = random.Random(0)  # where dots lie beside each other, not a secret
     for value in _picked(values):
         wide = y + chance.uniform(-11, 11)
-        yield f'<circle class="dot faint" cx="{_at(value, span):.1f}" cy="{wide:.1f}" r="2.6"/>'
+        yield f'<circle class="dot faint" cx="{axis.at(value):.1f}" cy="{wide:.1f}" r="2.6"/>'
     yield "</g>"
 
 
@@ -135,10 +183,10 @@ def _picked(values: Sequence[float]) -> list[float]:
     return [ordered[number * (len(ordered) - 1) // max(most - 1, 1)] for number in range(most)]
 
 
-def _box(values: Sequence[float], span: tuple[float, float], y: float) -> Iterator[str]:
+def _box(values: Sequence[float], axis: _Axis, y: float) -> Iterator[str]:
     many = [*values, *values] if len(values) == 1 else values
     quarters = statistics.quantiles(many, n=4, method="inclusive")
-    low, middle, high = (_at(value, span) for value in quarters)
+    low, middle, high = (axis.at(value) for value in quarters)
     yield (
         f'<rect class="box" x="{low:.1f}" y="{y - 15}" width="{high - low:.1f}" height="30" '
         'rx="3"/>'
@@ -225,25 +273,15 @@ def _levels(span: tuple[float, float], top: float, bottom: float) -> Iterator[st
         yield _text(60, y + 4, f"{value:.6g}", "end", "soft")
 
 
-def _ground(
-    span: tuple[float, float], marks: Iterable[float], top: float, bottom: float
-) -> Iterator[str]:
+def _ground(axis: _Axis, marks: Iterable[float], top: float, bottom: float) -> Iterator[str]:
     for value in marks:
-        x = _at(value, span)
+        x = axis.at(value)
         yield _upright(x, top, bottom, "grid")
         yield _text(x, bottom + 15, f"{value:.6g}", "middle", "soft")
 
 
 def _upright(x: float, top: float, bottom: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>'
-
-
-def _at(value: float, span: tuple[float, float]) -> float:
-    return _LEFT + (value - span[0]) / (span[1] - span[0]) * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _clipped(value: float) -> float:
-    return min(max(value, -_LIMIT), _LIMIT) if math.isfinite(value) else 0.0
 
 
 def _shortened(text: str, most: int = 30) -> str:
@@ -259,10 +297,10 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{style}>{escape(text)}</text>'
 
 
-def _svg(height: float, label: str, parts: Iterable[str]) -> str:
+def _svg(height: float, label: str, parts: Iterable[str], width: float = _WIDTH) -> str:
     return "\n".join(
         (
-            f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {_WIDTH} {height:.0f}">',
+            f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width:.0f} {height:.0f}">',
             *parts,
             "</svg>",
         )

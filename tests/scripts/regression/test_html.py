@@ -18,6 +18,9 @@ from regression.report import unsteady
 from regression.store import History
 from regression.style import STYLE
 
+PLACES = (("line", "x1"), ("circle", "cx"), ("line", "x2"))
+"""The ends of an interval in the overview, and the change between them."""
+
 VOID = ("meta", "br", "link")
 
 
@@ -122,6 +125,46 @@ def test_machines_are_never_joined_in_a_trend() -> None:
     points = re.findall(r'<polyline class="ink" points="([^"]*)"', page)
     assert sorted(len(line.split()) for line in points) == [2, 4]
     assert "line 3 is of schema 0" in page
+
+
+def overview(*rows: Row) -> ElementTree.Element:
+    return ElementTree.fromstring(forest(rows))
+
+
+def texts(drawing: ElementTree.Element) -> list[str]:
+    return [one.text or "" for one in drawing.iter("text")]
+
+
+def test_the_overview_reaches_as_far_as_what_changed() -> None:
+    """A failure of six tolerances has its place, and stands between its ends."""
+    drawing = overview(Row("slow", 6.0, 5.2, 6.9, "worse"), Row("calm", 0.1, -0.4, 0.5, "ok"))
+    assert {"-3", "8"} <= {*texts(drawing)}
+    assert len(list(drawing.iter("polygon"))) == 0
+    slow, calm = (
+        [float(part.get(at, "")) for tag, at in PLACES for part in list(g.iter(tag))[:1]]
+        for g in drawing.iter("g")
+    )
+    assert slow[0] < slow[1] < slow[2]
+    assert calm[2] < slow[0]
+
+
+def test_what_lies_outside_the_overview_is_marked_with_its_number() -> None:
+    drawing = overview(Row("slower", 225.0, 180.0, 300.0, "worse"), Row("calm", 0.0, -1, 1, "ok"))
+    slower, calm = drawing.iter("g")
+    assert "225" in texts(slower)
+    assert slower.find("circle") is None
+    assert slower.find("polygon") is not None
+    assert calm.find("circle") is not None
+    assert calm.find("polygon") is None
+
+
+def test_names_are_whole_and_within_the_picture() -> None:
+    name = "stage.a_long_name_of_a_stage_of_some_voice.seconds"
+    drawing = overview(Row(name, 0.0, -1.0, 1.0, "ok"))
+    (found,) = (one for one in drawing.iter("text") if one.text == name)
+    assert float(found.get("x", "0")) >= 6.5 * len(name)
+    width = float(drawing.get("viewBox", "").split()[2])
+    assert all(float(one.get("x", "0")) <= width for one in drawing.iter("text"))
 
 
 def test_plots_are_xml_and_survive_values_that_are_none() -> None:
