@@ -11,7 +11,7 @@ from itertools import groupby
 from .catalogue import Better, Gate, Scale
 from .gate import Status, Verdict
 from .history import trends
-from .page import TABLE_END, lines_of, page, table_head, text
+from .page import TABLE_END, lines_of, marked, page, table_head, text
 from .plots import Lane, Row, distribution, forest
 from .record import Side
 from .report import (
@@ -94,7 +94,7 @@ def _notable(report: Report) -> Iterator[str]:
     yield from table_head(_HEADS, "What changed")
     for verdict in found:
         yield f'<tr class="first">{"".join(_cells(verdict))}</tr>'
-        words = f"{text(verdict.sentence)}<small>{text(look_words(verdict))}</small>"
+        words = f"{text(verdict.sentence)}<small>{marked(look_words(verdict))}</small>"
         yield f'<tr><td></td><td colspan="{len(_HEADS) - 1}">{words}</td></tr>'
     yield from (TABLE_END, "</section>")
 
@@ -104,7 +104,7 @@ def _others(report: Report) -> Iterator[str]:
         return
     systems = list(report.others)
     yield from ("<section>", "<h2>Beside others</h2>")
-    yield f"<p>{', '.join(map(text, systems))}: {text(OTHERS_METHOD)}</p>"
+    yield f"<p>{text(OTHERS_METHOD[0].upper() + OTHERS_METHOD[1:])}</p>"
     yield from table_head(("stage", *systems), "Beside others", numbers=systems)
     for stage, ratios in report.others_by_stage:
         cells = "".join(f'<td class="number">{text(ratio)}</td>' for ratio in ratios)
@@ -166,7 +166,7 @@ def _figure(report: Report, verdict: Verdict) -> Iterator[str]:
     metric = verdict.metric
     size, unit = step(max(abs(v) for lane in lanes for s in lane.sessions for v in s), metric.unit)
     yield f"<figure><h3>{text(metric.title)} <code>{text(verdict.name)}</code></h3>"
-    yield f"<p>{text(verdict.sentence)}; {text(direction(metric))}. {text(metric.how)}</p>"
+    yield f"<p>{text(verdict.sentence)}; {text(direction(metric))}. {marked(metric.how)}</p>"
     drawing = distribution(verdict.name, unit, size, lanes)
     yield from ('<div class="scroll" tabindex="0">', drawing, "</div></figure>")
 

@@ -5,6 +5,7 @@ Nothing from elsewhere and no scripts: a policy in the page forbids both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from html import escape
 
@@ -13,7 +14,7 @@ from sambert_trt.calibration.html_page import html_page
 from .style import STYLE
 from .words import one_line
 
-__all__ = ["TABLE_END", "lines_of", "page", "table_head", "text"]
+__all__ = ["TABLE_END", "lines_of", "marked", "page", "table_head", "text"]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _NUMBERS = (
@@ -27,6 +28,7 @@ _NUMBERS = (
     "to",
     "time",
 )
+_CODE = re.compile(r"`([^`]+)`")
 TABLE_END = "</tbody></table></div>"
 
 
@@ -61,6 +63,11 @@ def table_head(
 def text(words: str) -> str:
     """Escaped, on one line."""
     return escape(one_line(words), quote=True)
+
+
+def marked(words: str) -> str:
+    """Escaped, on one line; what stands between backticks is code. For texts of our own."""
+    return _CODE.sub(r"<code>\1</code>", text(words))
 
 
 def lines_of(words: str) -> str:

@@ -42,6 +42,7 @@ OTHERS_METHOD = (
     "how many times as long they take as this tree, measured in turn with it in one process; "
     "shown, not judged."
 )
+_WHOLE = "total"
 AGAIN = " (again)"
 """Follows the suite's name in the outcome of its second look."""
 
@@ -160,9 +161,12 @@ class Report:
 
     @property
     def others_by_stage(self) -> Sequence[tuple[str, Sequence[str]]]:
-        """The same by stage, in the order of the systems; a dash where one has no such stage."""
+        """The same by stage, whole sentences first, in the order of the systems.
+
+        A dash stands where a system has no such stage.
+        """
         found = self.others.values()
-        stages = dict.fromkeys(stage for ratios in found for stage in ratios)
+        stages = dict.fromkeys((_WHOLE, *(stage for ratios in found for stage in ratios)))
         return [(stage, [ratios.get(stage, DASH) for ratios in found]) for stage in stages]
 
     def samples(self, name: str) -> tuple[Samples | None, Samples | None]:

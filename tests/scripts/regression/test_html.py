@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import fake_perf
 import pytest
 from regression.catalogue import catalogue_from_file
-from regression.gate import ExitStatus
+from regression.gate import ExitStatus, Status
 from regression.history import history_html
 from regression.html import html
 from regression.plots import Lane, Point, Row, distribution, forest, trend
@@ -92,6 +92,16 @@ def test_a_run_of_one_side_is_not_shown_as_green() -> None:
     alone = fake_perf.report(fake_perf.quiet_record(base=None))
     assert 'class="verdict measured"' in html(alone)
     assert 'class="verdict green"' in html(fake_perf.report(fake_perf.quiet_record()))
+
+
+def test_code_in_texts_of_metrics_is_code_and_that_of_others_stays_text(page: str) -> None:
+    report = fake_perf.report()
+    metric = replace(report.verdicts[0].metric, look="`a.py`; b")
+    verdicts = [replace(v, metric=metric) for v in report.of(Status.NEW)]
+    found = html(replace(report, verdicts=verdicts))
+    assert "<small><code>a.py</code>; b</small>" in found
+    assert "(javascript:alert(1)) `code` " in found
+    assert "`" not in page.replace("`code`", "")
 
 
 def test_what_is_unusable_is_not_counted_as_worse() -> None:

@@ -38,6 +38,7 @@ def with_others() -> Report:
     found = fake_perf.quiet_record()
     ratios = {
         "against.torch.total.ratio": fake_perf.samples_of([[4.0, 4.1, 3.9]]),
+        "against.torch.length.ratio": fake_perf.samples_of([[2.0, 2.0, 2.0]]),
         "against.torch.vocoder.ratio": fake_perf.samples_of([[1.5, 1.5, 1.5]]),
         "against.other.total.ratio": fake_perf.samples_of([[0.8, 0.8, 0.8]]),
     }
@@ -49,9 +50,10 @@ def test_a_summary_has_other_systems_in_a_table_before_what_is_folded() -> None:
     lines = markdown(with_others()).partition("<details>")[0].splitlines()
     head = lines.index("| stage | other | torch |")
     assert lines[head - 2].startswith("**Beside others**: how many times as long they take")
-    assert lines[head + 1 : head + 4] == [
+    assert lines[head + 1 : head + 5] == [
         "|---|--:|--:|",
         "| total | 0.80 | 4.00 |",
+        "| length | – | 2.00 |",
         "| vocoder | – | 1.50 |",
     ]
     assert "Beside others" not in markdown(fake_perf.report())
@@ -61,8 +63,8 @@ def test_a_page_has_other_systems_before_the_pictures() -> None:
     page = html(with_others())
     section = page[page.index("<h2>Beside others</h2>") : page.index("<svg")]
     rows = [re.sub("<[^>]+>+", " ", row).split() for row in section.split("<tr>")[1:]]
-    assert rows[:3] == [["stage", "other", "torch"], ["total", "0.80", "4.00"], rows[2]]
-    assert rows[2][:3] == ["vocoder", "–", "1.50"]
+    assert rows[:2] == [["stage", "other", "torch"], ["total", "0.80", "4.00"]]
+    assert rows[3][:3] == ["vocoder", "–", "1.50"]
     assert "Beside others" not in html(fake_perf.report())
 
 
