@@ -44,7 +44,7 @@ class Windows:
     """
 
     frames: int = 40
-    batch: int = 8
+    batch: int = 4
     quietest: float = 0.6
     emotions: tuple[float, ...] = ()
 

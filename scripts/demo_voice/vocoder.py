@@ -94,7 +94,7 @@ class VocoderLearning:
     ramp: int = 1000
     judged: float = 1.0
     likeness: float = 4.0
-    judges_rate: float = 4e-4
+    judges_rate: float = 8e-4
     gradient: float = 100.0
     windows: Windows = field(default_factory=Windows)
 
