@@ -25,7 +25,7 @@ from .baseline import (
     write_baseline,
 )
 from .catalogue import catalogue_from_file
-from .compare import BASE, CANDIDATE, Plan, judged_against, run, unmeasured
+from .compare import BASE, CANDIDATE, Plan, run, unmeasured
 from .experiment import (
     FAULTS,
     Fault,
@@ -95,18 +95,13 @@ def _measured(
     history = outputs.check()
     with measuring_alone(BUILD, options.command), _workspace() as work:
         trees, sides, fault = _prepared(base, how, work)
-        plan = Plan(options.command, suites, sides, trees, options.seed, options.across)
+        choices = (options.seed, options.across, baseline)
+        plan = Plan(options.command, suites, sides, trees, *choices)
         report = (
             unmeasured(options.command, trees, catalogue, fault)
             if fault
             else run(plan, catalogue, show)
         )
-    if baseline is not None:
-        try:
-            report = judged_against(report, baseline, across=options.across)
-        except InputError:
-            outputs.write(report)
-            raise
     return _finished(report, outputs, history)
 
 

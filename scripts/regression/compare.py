@@ -13,25 +13,26 @@ from typing import Any
 
 from sambert_trt.engines.errors import InputError
 
+from .alike import compare_refusal
 from .catalogue import Catalogue
 from .gate import (
     SECOND_LOOK,
     ExitStatus,
     Verdict,
-    compare_refusal,
     exit_status,
     suspects,
     verdicts_from_record,
 )
-from .machine import cautions, differences, fingerprint, obstacles
+from .machine import cautions, differences, fingerprint
 from .pairing import Measured, identities, measure
 from .process import WorkerError
 from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
-from .report import Report, of_suites, unsteady, without_times
+from .report import Report, unsteady
+from .stored import beside_record, side_of_record
 from .suite import SIDES, Settings, Suite
 from .trees import Tree, dependency_notes, edits
 
-__all__ = ["BASE", "CANDIDATE", "Plan", "judged_against", "run", "unmeasured"]
+__all__ = ["BASE", "CANDIDATE", "Plan", "run", "unmeasured"]
 
 BASE, CANDIDATE = "base", "candidate"
 Values = dict[str, Samples]
@@ -51,6 +52,7 @@ class Plan:
         trees: the same sides' trees.
         seed: of the order of turns.
         across: compare different voices, precisions, backends and threads, too.
+        baseline: an earlier run by which this one of one side is judged.
         measure: how a suite is measured.
     """
 
@@ -60,6 +62,7 @@ class Plan:
     trees: Mapping[str, Tree]
     seed: int = 0
     across: bool = False
+    baseline: Record | None = None
     measure: Measure = measure
 
 
@@ -125,7 +128,7 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
         interrupted = True
     found.outcomes += _edited(plan)
     record = replace(found.put(record), machine_after=fingerprint())
-    return _judged(record, catalogue, remarks, interrupted=interrupted)
+    return _concluded(plan, record, catalogue, remarks, interrupted=interrupted)
 
 
 def unmeasured(
@@ -149,54 +152,15 @@ def _record(
     return Record(started, command, before, before, sides[CANDIDATE], sides.get(BASE))
 
 
-def judged_against(report: Report, baseline: Record, *, across: bool) -> Report:
-    """A run of one side, judged by a record of another run: what is the same at every run only.
-
-    Raises:
-        InputError: the sides cannot be compared.
-    """
-    base = _base_from_record(baseline, report)
-    remarks = compare_refusal(base, report.record.candidate, across=across)
-    elsewhere = obstacles(baseline.machine, report.record.machine)
-    remarks += tuple(f"the record is of another machine or software: {it}" for it in elsewhere)
-    record = replace(report.record, base=base)
-    changed = _methods_changed(base, record.candidate, report.catalogue)
-    gone = report.catalogue.unknown(baseline.candidate.values)
-    remarks += tuple(f"{name} stands in the record and is no metric any more" for name in gone)
-    remarks += tuple(f"{name} is shown and not judged: {told}" for name, told in changed.items())
-    told = "times and memory are shown and not judged: the record is of another run"
-    judged = _judged(
-        record,
-        without_times(report.catalogue).without_gates(changed),
-        [*report.remarks, *remarks, told],
-        interrupted=not report.complete,
-    )
-    return replace(judged, catalogue=report.catalogue)
-
-
-def _base_from_record(baseline: Record, report: Report) -> Side:
-    """What the record holds of the suites that were measured now, of metrics there still are."""
-    measured = [o.name for o in report.record.outcomes if o.status is SuiteStatus.MEASURED]
-    values = dict(baseline.candidate.values)
-    for name in report.catalogue.unknown(values):
-        del values[name]
-    return replace(
-        baseline.candidate,
-        label=f"record of {baseline.started}",
-        values=of_suites(values, report.catalogue, measured),
-    )
-
-
-def _methods_changed(base: Side, candidate: Side, catalogue: Catalogue) -> dict[str, str]:
-    """In words, by metric, what both sides have and measured by different methods."""
-    both = set(base.values) & set(candidate.values)
-    metrics = dict.fromkeys(catalogue.metric(name).name for name in catalogue.ordered(both))
-    methods = {name: (base.method(name), candidate.method(name)) for name in metrics}
-    return {
-        name: f"the {base.label} measured it by method {before}, this run by method {now}"
-        for name, (before, now) in methods.items()
-        if before != now
-    }
+def _concluded(
+    plan: Plan, record: Record, catalogue: Catalogue, remarks: Sequence[str], *, interrupted: bool
+) -> Report:
+    if plan.baseline is None:
+        return _judged(record, catalogue, remarks, interrupted=interrupted)
+    beside = beside_record(record, plan.baseline, catalogue)
+    told = [*remarks, *beside.remarks]
+    report = _judged(beside.record, beside.catalogue, told, interrupted=interrupted)
+    return replace(report, catalogue=catalogue)
 
 
 def _measure_all(plan: Plan, catalogue: Catalogue, found: _Found, say: Say) -> None:
@@ -341,10 +305,11 @@ def _differences(plan: Plan, record: Record) -> tuple[str, ...]:
     Raises:
         InputError: it is not.
     """
-    if record.base is None:
+    base = record.base if plan.baseline is None else side_of_record(plan.baseline)
+    if base is None:
         return ()
     try:
-        return compare_refusal(record.base, record.candidate, across=plan.across)
+        return compare_refusal(base, record.candidate, across=plan.across)
     except InputError as error:
         raise InputError(f"{error} (--across)") from error
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import Enum, IntEnum
 
 from sambert_trt.engines.errors import InputError
 
 from .catalogue import Better, Catalogue, Gate, Metric, Scale
 from .inference import Change, change_from_samples, middle
-from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
+from .record import Record, Samples, SuiteOutcome, SuiteStatus
 from .sentences import change_in_words, instead, label, listed_values, tolerance_in_words
 from .suite import SIDES
 from .words import quantity
@@ -27,7 +27,6 @@ __all__ = [
     "ExitStatus",
     "Status",
     "Verdict",
-    "compare_refusal",
     "confirmed",
     "exit_status",
     "judge",
@@ -202,37 +201,6 @@ def exit_status(verdicts: Collection[Verdict], outcomes: Sequence[SuiteOutcome])
     if unusable or nothing or SuiteStatus.CRASHED in ends:
         return ExitStatus.NOT_MEASURED
     return ExitStatus.GREEN
-
-
-def compare_refusal(base: Side, candidate: Side, *, across: bool = False) -> tuple[str, ...]:
-    """Refuses to compare what is not alike; returns what differs, in words, where that is allowed.
-
-    Args:
-        across: the caller asked to compare different voices, precisions, backends or threads.
-
-    Raises:
-        InputError: the sides differ in a voice, weights, precision, backend or threads.
-    """
-    if base.identity is None or candidate.identity is None:
-        sides = [side.label for side in (base, candidate) if side.identity is None]
-        return tuple(f"{label} opened no voice" for label in sides)
-    differences = tuple(
-        f"{item.name} {_shown(base.identity, item.name)} ({base.label}) and "
-        f"{_shown(candidate.identity, item.name)} ({candidate.label})"
-        for item in fields(Identity)
-        if getattr(base.identity, item.name) != getattr(candidate.identity, item.name)
-    )
-    if differences and not across:
-        raise InputError(
-            f"the sides cannot be compared: {'; '.join(differences)}. Measure both alike, or "
-            "ask for a comparison across them"
-        )
-    return differences
-
-
-def _shown(identity: Identity, name: str) -> str:
-    value = str(getattr(identity, name))
-    return value[:12] if name == "weights" else value
 
 
 def _leans(verdict: Verdict) -> bool:

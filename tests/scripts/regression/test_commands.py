@@ -707,25 +707,33 @@ def test_suites_not_measured_are_not_missing(bench: Bench, tmp_path: Path) -> No
     assert run("run", "--suite", "graphs", "--baseline", tmp_path / "record") == 0
 
 
-def test_a_record_of_another_voice_is_refused(
+def test_a_record_of_another_voice_is_refused_before_measuring(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     baseline_of(bench, tmp_path / "record")
     bench.speaking["candidate"] = replace(fake_perf.identity(), voice="other")
-    words = ("--baseline", tmp_path / "record", "--json", tmp_path / "measured")
-    assert run("run", "--suite", "graphs", *words) == 2
-    assert "other" in capsys.readouterr().err
-    assert record_from_file(tmp_path / "measured").candidate.values == NODES
+    words = ("run", "--suite", "graphs", "--baseline", tmp_path / "record")
+    assert run(*words) == 2
+    told = capsys.readouterr().err
+    assert "voice demo (record of 20" in told
+    assert "and other (working tree)" in told
+    assert "(--across)" in told
+    assert bench.calls == []
+    assert run(*words, "--across") == 0
+    assert "note: voice demo (record of" in capsys.readouterr().out
 
 
-def test_a_record_of_another_machine_is_told(
+def test_a_record_of_another_machine_is_told_and_notes_of_this_one_once(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     baseline_of(bench, tmp_path / "record")
-    bench.machines = [{**fake_perf.MACHINE, "id": "another"}]
+    busy = {**fake_perf.MACHINE, "id": "another", "load": [9.0, 9.0, 9.0]}
+    bench.machines = [busy, fake_perf.MACHINE | {"id": "another"}]
+    capsys.readouterr()
     assert run("run", "--suite", "graphs", "--baseline", tmp_path / "record") == 0
     said = capsys.readouterr().out
     assert "of another machine or software: id: 0badcafe, then another" in said
+    assert said.count("at the start, others keep the machine busy") == 1
 
 
 def test_a_voice_of_the_users_speaks_on_both_sides(

@@ -9,7 +9,6 @@ from regression.catalogue import Better, Catalogue, Gate, Metric, Scale
 from regression.gate import (
     ExitStatus,
     Status,
-    compare_refusal,
     confirmed,
     exit_status,
     judge,
@@ -17,8 +16,6 @@ from regression.gate import (
     verdicts_from_record,
 )
 from regression.record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
-
-from sambert_trt.engines.errors import InputError
 
 PAIRED = Metric(
     name="stage.{stage}.seconds",
@@ -277,29 +274,3 @@ def test_what_a_crash_left_out_is_no_regression() -> None:
 def test_exit_status(verdicts: list[Status], ends: list[SuiteStatus], status: ExitStatus) -> None:
     found = [replace(judge(LIMIT, one(1), one(1)), status=item) for item in verdicts]
     assert exit_status(found, [SuiteOutcome("x", end, 1.0) for end in ends]) is status
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"voice": "other"}, "voice demo (main) and other (working tree)"),
-        ({"weights": "cd" * 32}, "weights abababababab (main) and cdcdcdcdcdcd"),
-        ({"precision": "fp16"}, "precision fp32 (main) and fp16"),
-        ({"backend": "tensorrt (rtx 1.7)"}, "backend cpu (onnxruntime 1.23) (main) and tensorrt"),
-        ({"threads": 2, "voice": "x"}, "voice demo (main) and x (working tree); threads 1 (main)"),
-    ],
-)
-def test_sides_that_are_not_alike_are_refused(changes: dict[str, object], named: str) -> None:
-    base = Side("main", "", False, IDENTITY, {})
-    other = replace(base, label="working tree", identity=replace(IDENTITY, **changes))
-    with pytest.raises(InputError) as refused:
-        compare_refusal(base, other)
-    assert named in str(refused.value)
-    assert "; ".join(compare_refusal(base, other, across=True)) in str(refused.value)
-    assert compare_refusal(base, base) == ()
-
-
-def test_a_side_without_a_voice_is_told() -> None:
-    base = Side("main", "", False, None, {})
-    other = replace(base, label="working tree", identity=IDENTITY)
-    assert compare_refusal(base, other) == ("main opened no voice",)
