@@ -17,7 +17,8 @@ from .record import Identity
 from .suite import Settings
 
 if TYPE_CHECKING:
-    from sambert_trt.engines.manifest import VoiceManifest
+    from sambert_trt.engines.graphs import Placement, Precision
+    from sambert_trt.engines.manifest import FileRecord, VoiceManifest
     from sambert_trt.runtime import Voice
     from sambert_trt.runtime.backend import Backend
 
@@ -73,23 +74,50 @@ def opened_voice(settings: Settings, backend: Backend | None = None) -> Iterator
 
 
 def identity_from_settings(settings: Settings) -> Identity:
-    """What these settings would speak with, as this tree reads them.
+    """What these settings would speak with, as this tree reads them; every file of it is checked.
 
     Raises:
-        SambertError: the voice or the backend cannot be used.
+        InputError: the voice lacks the precision; the message says which it has.
+        VoiceError: it cannot be read, or a file is not the one that its manifest names.
+        BackendError: the backend cannot be used.
     """
-    from sambert_trt.engines.voice import manifest_from_directory
+    from sambert_trt.engines.graphs import Precision
+    from sambert_trt.engines.voice import checked_bytes, manifest_from_directory
 
     manifest = manifest_from_directory(settings.voice)
     with opened_backend(settings) as backend:
-        preferred = backend.preferred(settings.voice, manifest).value
+        precision = Precision(settings.precision or backend.preferred(settings.voice, manifest))
+        files = _graph_files(manifest, precision, backend.placement)
+    for file in (manifest.styles, *files):
+        checked_bytes(settings.voice, file)
     return Identity(
         voice=manifest.name,
         weights=_weights_digest(manifest),
-        precision=settings.precision or preferred,
+        precision=precision.value,
         backend=_backend_name(settings.backend),
         threads=settings.threads,
     )
+
+
+def _graph_files(
+    manifest: VoiceManifest, precision: Precision, placement: Placement
+) -> list[FileRecord]:
+    from sambert_trt.engines.errors import InputError, VoiceError
+    from sambert_trt.engines.graphs import Precision, Stage
+
+    def files(one: Precision) -> list[FileRecord]:
+        with suppress(VoiceError):
+            return [manifest.record(stage, one, placement).file for stage in Stage]
+        return []
+
+    found = files(precision)
+    if not found:
+        known = ", ".join(one.value for one in Precision if files(one))
+        raise InputError(
+            f"the voice {manifest.name} has no graphs in {precision.value} for {placement.value}: "
+            f"give --precision one of {known}, or make them with sambert-calibrate"
+        )
+    return found
 
 
 def _weights_digest(manifest: VoiceManifest) -> str:

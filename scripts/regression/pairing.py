@@ -81,7 +81,8 @@ def identities(sides: Mapping[str, Settings], *, limit: float = _LIMIT) -> dict[
     """What each side would speak with, asked in a process of its own tree.
 
     Raises:
-        WorkerError: a side cannot say, e.g. because it cannot read the voice.
+        InputError: the voice cannot be read, or lacks the precision.
+        WorkerError: a side cannot say, e.g. because it cannot be imported.
     """
     found = {}
     for side, settings in sides.items():

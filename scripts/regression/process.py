@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from sambert_trt.engines.child_process import python_command
-from sambert_trt.engines.errors import SambertError
+from sambert_trt.engines.errors import InputError, SambertError
 
 from .record import NotMeasured
 from .suite import Settings
@@ -115,7 +115,11 @@ class WorkerProcess:
             self._send("next")
 
     def identity(self) -> Mapping[str, Any]:
-        """The fields of an `Identity`."""
+        """The fields of an `Identity`.
+
+        Raises:
+            InputError: nobody can speak so: there is no such voice, or not in this precision.
+        """
         found: Mapping[str, Any] = self._ask("identity")["identity"]
         return found
 
@@ -176,6 +180,8 @@ class WorkerProcess:
         answer: dict[str, Any] = json.loads(line)
         if "skipped" in answer:
             raise NotMeasured(answer["skipped"])
+        if "refused" in answer:
+            raise InputError(f"{self._side}: {answer['refused']}")
         if "failed" in answer:
             raise WorkerError(f"{self._side}: {answer['failed']}{_tail(answer['trace'])}")
         return answer

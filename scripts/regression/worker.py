@@ -4,9 +4,10 @@
     next                                      -> {"values": {...}} or {"end": true}
     identity                                  -> {"identity": {...}}
 
-Instead of an answer there may be {"skipped": reason}, or {"failed": what, "trace": where}. It ends
-with its input. What the measured code prints goes to stderr. Only the standard library and the
-contracts are imported before it is told what to measure.
+Instead of an answer there may be {"skipped": reason}, or {"failed": what, "trace": where}; instead
+of an identity {"refused": reason}, where nobody can speak so. It ends with its input. What the
+measured code prints goes to stderr. Only the standard library and the contracts are imported
+before it is told what to measure.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-from sambert_trt.engines.errors import InputError, SambertError
+from sambert_trt.engines.errors import InputError, SambertError, VoiceError
 
 from .record import NotMeasured
 from .suite import Rounds, Settings
@@ -92,9 +93,7 @@ class _Worker:
         if self._settings is None:
             return self._begun(json.loads(request))
         if request == "identity":
-            from .opening import identity_from_settings
-
-            return {"identity": asdict(identity_from_settings(self._settings))}
+            return _identity(self._settings)
         if request != "next" or self._suite is None:
             raise InputError(f"a worker was asked {request!r}: it knows next and identity")
         if self._rounds is None:
@@ -117,6 +116,15 @@ class _Worker:
             self._suite = import_module(f"regression.suites.{order['module']}").rounds
         self._settings = settings
         return {"ready": True}
+
+
+def _identity(settings: Settings) -> dict[str, Any]:
+    from .opening import identity_from_settings
+
+    try:
+        return {"identity": asdict(identity_from_settings(settings))}
+    except (InputError, VoiceError) as error:
+        return {"refused": str(error)}
 
 
 def check_modules(tree: Path) -> None:

@@ -24,7 +24,7 @@ from regression.record import Identity, Samples, SuiteOutcome, SuiteStatus
 from regression.store import record_from_file
 from regression.suite import Settings, Suite
 
-from sambert_trt.engines.errors import SourceError
+from sambert_trt.engines.errors import InputError, SourceError
 
 Sides = Mapping[str, Settings]
 NODES = {"graph.vocoder.nodes": Samples(((719.0,),))}
@@ -584,6 +584,18 @@ def test_wrong_usage_is_told(
     monkeypatch.chdir(tmp_path)
     assert run(*words) == 2
     assert told in capsys.readouterr().err
+    assert bench.calls == []
+
+
+def test_a_voice_that_cannot_speak_so_is_wrong_usage(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(sides: Sides) -> dict[str, Identity]:
+        raise InputError("candidate: no graphs in int8")
+
+    monkeypatch.setattr(compare, "identities", refused)
+    assert compared("--precision", "int8") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "perf: candidate: no graphs in int8"
     assert bench.calls == []
 
 

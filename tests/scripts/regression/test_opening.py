@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from regression.suite import Settings
 from regression.text import LONG, MEDIUM, SHORT
 
 from sambert_trt.engines.errors import InputError, VoiceError
+from sambert_trt.engines.graphs import Precision, Stage
+from sambert_trt.engines.voice import manifest_from_directory
 
 
 @pytest.fixture
@@ -66,8 +69,33 @@ def test_identity_follows_voice_precision_and_threads(
     assert found == identity_from_settings(settings)
     other = identity_from_settings(replace(settings, voice=tiny_voice("nsf")))
     assert other.weights != found.weights
-    assert identity_from_settings(replace(settings, precision="fp16")).precision == "fp16"
+    assert identity_from_settings(replace(settings, precision="fp32")) == found
     assert identity_from_settings(replace(settings, threads=2)) == replace(found, threads=2)
+
+
+def test_a_precision_that_the_voice_lacks_is_told_with_those_it_has(
+    settings: Settings, tmp_path: Path
+) -> None:
+    manifest = manifest_from_directory(settings.voice)
+    voice = tmp_path / "voice"
+    shutil.copytree(settings.voice, voice)
+    half = replace(manifest, variants={Precision.FP16: manifest.stages})
+    (voice / "voice.json").write_text(half.as_json(), encoding="utf-8")
+    of_copy = replace(settings, voice=voice, precision="fp16")
+    assert identity_from_settings(of_copy).precision == "fp16"
+    with pytest.raises(InputError, match=r"no graphs in int8 for cpu: .* one of fp32, fp16, or"):
+        identity_from_settings(replace(of_copy, precision="int8"))
+
+
+def test_a_graph_that_is_not_the_manifests_is_named(settings: Settings, tmp_path: Path) -> None:
+    voice = tmp_path / "voice"
+    shutil.copytree(settings.voice, voice)
+    path = voice / manifest_from_directory(voice).stages[Stage.VOCODER].file.path
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(VoiceError, match=rf"{path.name} has sha256 .*changed or swapped"):
+        identity_from_settings(replace(settings, voice=voice))
 
 
 def test_texts_have_their_lengths() -> None:

@@ -20,6 +20,8 @@ from regression.record import SuiteStatus
 from regression.suite import Settings, Suite
 from regression.warmup import warm_up_rounds
 
+from sambert_trt.engines.errors import InputError
+
 Obedient = Callable[..., Settings]
 
 
@@ -252,8 +254,18 @@ def test_identities_of_a_voice(
     found = identities({"a": settings})
     assert (found["a"].threads, found["a"].precision) == (3, "fp32")
     assert found["a"].backend.startswith("cpu (onnxruntime")
-    with pytest.raises(WorkerError, match=r"b: .*nowhere"):
+    with pytest.raises(InputError, match=r"b: .*nowhere"):
         identities({"b": replace(settings, voice=tmp_path / "nowhere")})
+    with pytest.raises(InputError, match=r"b: the voice .* has no graphs in fp16 for"):
+        identities({"b": replace(settings, precision="fp16")})
+
+
+def test_a_tree_that_cannot_be_imported_is_no_wrong_usage(obedient: Obedient) -> None:
+    settings = obedient("b")
+    package = settings.tree / "build" / "ns" / "sambert_trt" / "runtime"
+    (package / "__init__.py").write_text("def (", encoding="utf-8")
+    with pytest.raises(WorkerError, match="b: SyntaxError: "):
+        identities({"b": settings})
 
 
 def test_a_metric_of_one_side_is_kept_and_of_both_only_where_both_have_it() -> None:
