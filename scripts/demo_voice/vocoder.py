@@ -80,19 +80,20 @@ class VocoderLearning:
         stft: weight of the distance of spectra at four resolutions.
         judged_from: the step from which judges of waves learn and teach; before, they only cost.
         ramp: steps over which their word grows to its full weight.
-        judged: their gradient on the wave, of that of the spectra.
+        judged: their gradient on the wave, of that of the spectra. The judges agree on a wave's
+            samples more than spectra do: on the weights it counts some 40 times as much.
         likeness: weight of looking alike to their inner layers, beside that of being taken for
             real.
         judges_rate: largest learning rate of the judges.
         gradient: norm to which gradients are cut.
     """
 
-    rate: float = 8e-4
+    rate: float = 1.2e-3
     mel: float = 20.0
     stft: float = 2.0
     judged_from: int = 12_000
     ramp: int = 1000
-    judged: float = 1.0
+    judged: float = 0.01
     likeness: float = 4.0
     judges_rate: float = 8e-4
     gradient: float = 100.0
@@ -231,7 +232,7 @@ class VocoderTask:
         """The judges' gradient on the wave, its norm a fixed share of the spectra's.
 
         As the balancer of EnCodec (Defossez et al., TMLR 2023, section 3.4), by each batch alone:
-        plain weights let young judges go unheard, 1 : 300 here.
+        how much judges count does not change as they learn.
         """
         loss = judged["deceit"] + self._learning.likeness * judged["likeness"]
         (gradient,) = torch.autograd.grad(loss, heard)
