@@ -23,6 +23,7 @@ from .gate import (
     suspects,
     verdicts_from_record,
 )
+from .loosened import loosened
 from .machine import cautions, differences, fingerprint
 from .pairing import Measured, identities, measure
 from .process import WorkerError
@@ -116,7 +117,7 @@ def run(plan: Plan, catalogue: Catalogue, say: Say) -> Report:
     except WorkerError as error:
         return unmeasured(plan.command, plan.trees, catalogue, str(error))
     record = _record(plan.command, plan.trees, speaking, catalogue)
-    remarks = list(_differences(plan, record))
+    remarks = [*_differences(plan, record), *_loosened(plan, catalogue)]
     record = replace(record, settings=_settings(plan))
     found = _Found({name: {} for name in plan.sides})
     interrupted = False
@@ -312,6 +313,10 @@ def _differences(plan: Plan, record: Record) -> tuple[str, ...]:
         return compare_refusal(base, record.candidate, across=plan.across)
     except InputError as error:
         raise InputError(f"{error} (--across)") from error
+
+
+def _loosened(plan: Plan, catalogue: Catalogue) -> tuple[str, ...]:
+    return loosened(plan.trees[BASE].path, catalogue) if BASE in plan.trees else ()
 
 
 def _side(

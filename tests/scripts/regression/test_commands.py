@@ -146,6 +146,23 @@ def test_a_commit_is_not_compared_with_itself(
     assert "with changes" in capsys.readouterr().out
 
 
+def test_a_tolerance_that_the_candidate_loosens_is_told(
+    bench: Bench, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict = '[[metric]]\nname="graph.{stage}.nodes"\nsuite="graphs"\ntitle="t"\nunit=""\n'
+    path = repository / "scripts" / "regression" / "metrics.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f'{strict}gate="limit"\ntolerance=0\nhow="h"\n', encoding="utf-8")
+    commit(repository, "three")
+    metrics = bench.catalogue.metrics
+    loose = (replace(m, tolerance=2.0) if m.name == "graph.{stage}.nodes" else m for m in metrics)
+    bench.catalogue = Catalogue(tuple(loose))
+    path.unlink()
+    bench.values["graphs"] = {"base": NODES, "candidate": MORE_NODES}
+    assert run("compare", "--base", "HEAD", "--suite", "graphs") == 0
+    assert "note: tolerance of graph.{stage}.nodes: 0 in the base, 2 now" in capsys.readouterr().out
+
+
 def test_a_regression_is_red_and_every_file_tells_it(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
