@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from regression.catalogue import catalogue_from_file
+from regression.catalogue import Gate, catalogue_from_file
 from regression.suite import Settings
 from regression.suites import speech
 
@@ -63,7 +63,17 @@ def test_first_audio_is_told_apart_from_the_whole(voice: Any) -> None:  # noqa: 
 
 def test_the_longest_gap_is_waited_for(voice: Any) -> None:  # noqa: ANN401
     found = speech._medium(voice, lambda: voice.now)
-    assert found == {"speech.gap.seconds": 6.0, "speech.medium.factor": 2.0}
+    assert found == {
+        "speech.gap.seconds": 6.0,
+        "speech.medium.factor": 2.0,
+        "speech.medium.wall.factor": 4.0,
+    }
+
+
+def test_waits_of_a_listener_turn_red() -> None:
+    for name in ("speech.gap.seconds", "speech.medium.wall.factor"):
+        metric = catalogue_from_file().metric(name)
+        assert (metric.gate, metric.tolerance) == (Gate.PAIRED, 0.25)
     assert speech._long(voice, lambda: voice.now) == {"speech.long.factor": 2.0}
 
 
@@ -103,6 +113,7 @@ def test_each_round_is_one_task_in_turn(
     assert names == [set(values) for values in found[tasks:]]
     assert set().union(*names) == {
         *("speech.first.seconds", "speech.first.wall.seconds", "speech.gap.seconds"),
+        "speech.medium.wall.factor",
         *(f"speech.{length}.factor" for length in ("short", "medium", "long")[: 2 + full]),
         *("speech.style.seconds", "text.rate"),
     }
