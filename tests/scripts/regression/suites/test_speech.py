@@ -68,13 +68,13 @@ def test_the_longest_gap_is_waited_for(voice: Any) -> None:  # noqa: ANN401
         "speech.medium.factor": 2.0,
         "speech.medium.wall.factor": 4.0,
     }
+    assert speech._long(voice, lambda: voice.now) == {"speech.long.factor": 2.0}
 
 
 def test_waits_of_a_listener_turn_red() -> None:
     for name in ("speech.gap.seconds", "speech.medium.wall.factor"):
         metric = catalogue_from_file().metric(name)
         assert (metric.gate, metric.tolerance) == (Gate.PAIRED, 0.25)
-    assert speech._long(voice, lambda: voice.now) == {"speech.long.factor": 2.0}
 
 
 def test_characters_are_counted_by_the_second(voice: Any) -> None:  # noqa: ANN401
