@@ -1,11 +1,13 @@
 """How metrics went on from run to run: as lines for a terminal and as pictures.
 
 Runs on different machines, or with different voices, backends and precisions, and values measured
-by different methods are lines of their own: nothing is ever joined or compared across them.
+by different methods are lines of their own: nothing is ever joined or compared across them. Where
+the versions of Python or of packages change, a line goes on, and says so.
 """
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +32,13 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Run:
-    """One value in a line: when, of what commit, and its samples."""
+    """One value in a line: when, of what commit, its samples, and the versions it ran on."""
 
     place: int
     started: str
     revision: str
     samples: Samples
+    versions: Mapping[str, str]
 
     @property
     def middle(self) -> float:
@@ -78,7 +81,8 @@ def lines_of_metric(
         samples = record.candidate.values.get(name)
         mixed = any(outcome.name == SIDES for outcome in record.outcomes)
         if samples is not None and samples.all and not mixed:
-            run = Run(place, record.started, _revision(record.candidate), samples)
+            named = (record.started, _revision(record.candidate))
+            run = Run(place, *named, samples, _versions(record))
             lines.setdefault(line_name(record, metric), []).append(run)
     return lines
 
@@ -95,6 +99,18 @@ def line_name(record: Record, metric: Metric) -> str:
     return "; ".join(parts)
 
 
+def version_changes(runs: Sequence[Run]) -> dict[int, str]:
+    """By a run's place, what is of another version than in the line's run before it."""
+    found: dict[int, str] = {}
+    for before, now in itertools.pairwise(runs):
+        names = sorted({*before.versions, *now.versions})
+        changed = [name for name in names if before.versions.get(name) != now.versions.get(name)]
+        if changed:
+            pairs = ((n, *(run.versions.get(n, "none") for run in (before, now))) for n in changed)
+            found[now.place] = ", ".join(f"{n} {was} -> {new}" for n, was, new in pairs)
+    return found
+
+
 def history_lines(history: History, catalogue: Catalogue, pattern: str | None) -> Iterator[str]:
     """The trend as text: a block a metric, in it a line for each machine's last runs."""
     for note in history.notes:
@@ -104,9 +120,11 @@ def history_lines(history: History, catalogue: Catalogue, pattern: str | None) -
         yield f"\n{name}  {metric.title}, {direction(metric)}"
         for machine, runs in lines_of_metric(history.records, metric, name).items():
             yield f"  {machine}: {len(runs)} run{'s' if len(runs) > 1 else ''}"
+            changes = version_changes(runs)
             for run in runs[-_SHOWN:]:
                 value = quantity(run.middle, metric.unit)
-                yield f"    {_date(run.started)}  {run.revision:14} {value:>12}"
+                told = f"  {changes[run.place]}" if run.place in changes else ""
+                yield f"    {_date(run.started)}  {run.revision:14} {value:>12}{told}"
 
 
 def history_html(history: History, catalogue: Catalogue, pattern: str | None) -> str:
@@ -136,6 +154,12 @@ def _figure(name: str, catalogue: Catalogue, lines: Mapping[str, Sequence[Run]])
     yield f"<figure><h3>{text(metric.title)} <code>{text(name)}</code></h3>"
     yield f"<p>{text(direction(metric))}</p>"
     yield from ('<div class="scroll" tabindex="0">', trend(name, unit, size, points), "</div>")
+    for machine, runs in lines.items():
+        changes = version_changes(runs)
+        for run in runs:
+            if run.place in changes:
+                told = f"from {_date(run.started)} on, {changes[run.place]} ({machine})"
+                yield f"<p>{text(told)}</p>"
     yield "</figure>"
 
 
@@ -146,6 +170,12 @@ def _point(run: Run) -> Point:
 
 def _date(started: str) -> str:
     return one_line(started)[:16].replace("T", " ")
+
+
+def _versions(record: Record) -> dict[str, str]:
+    """Of all that values depend on besides the tree, which a change of its own version tells."""
+    found = {"python": record.machine.get("python"), **record.machine.get("versions", {})}
+    return {name: str(it) for name, it in found.items() if it and name != "sambert-trt"}
 
 
 def _revision(side: Side) -> str:

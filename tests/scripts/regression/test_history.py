@@ -141,3 +141,32 @@ def test_numbers_of_a_card_are_not_a_suite_to_compare() -> None:
     (metric,) = meant(CATALOGUE, "card.contexts.context_bytes")
     words = list(explained(CATALOGUE, [metric], metric.name, None))
     assert any("python scripts/perf.py card REPORT" in line for line in words)
+
+
+def of_versions(*versions: dict[str, str]) -> History:
+    """Runs of one machine with these versions of Python and packages."""
+    machines = (
+        {**fake_perf.MACHINE, "python": it.get("python", "3.11"), "versions": it} for it in versions
+    )
+    runs = zip(fake_perf.history(len(versions)), machines, strict=True)
+    return History(tuple(replace(run, machine=machine) for run, machine in runs))
+
+
+def test_a_line_says_where_versions_change() -> None:
+    old, new = {"numpy": "2.0", "sambert-trt": "1"}, {"numpy": "2.1", "sambert-trt": "2"}
+    history = of_versions(old, old, new, {**new, "onnx": "1.21", "python": "3.12"})
+    found = list(history_lines(history, CATALOGUE, "stage.vocoder.seconds"))
+    head, *runs = [line for line in found if line.startswith("  ")]
+    assert head.endswith(": 4 runs")
+    assert [line.endswith("ms") for line in runs] == [True, True, False, False]
+    assert runs[2].endswith(" ms  numpy 2.0 -> 2.1")
+    assert "onnx none -> 1.21, python 3.11 -> 3.12" in runs[3]
+    page = "\n".join(trends(history.records, CATALOGUE, ["stage.vocoder.seconds"]))
+    assert "<p>from 2026-01-03 03:04 on, numpy 2.0 -&gt; 2.1 (Processor of tests" in page
+    assert page.count("numpy 2.0") == 1
+
+
+def test_a_line_of_one_version_says_nothing_of_it() -> None:
+    same = {"numpy": "2.0"}
+    found = "\n".join(history_lines(of_versions(same, same), CATALOGUE, "stage.vocoder.seconds"))
+    assert "numpy" not in found
