@@ -164,9 +164,9 @@ def _finished(report: Report, outputs: Outputs, history: History) -> ExitStatus:
 
 @contextmanager
 def _workspace() -> Iterator[Path]:
-    """A folder for what workers write; removed at the end."""
+    """A folder for what workers write, removed at the end; whose turn it is to measure has one."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(BUILD, "run-")
+    remove_abandoned(BUILD, "run-", 0)
     with tempfile.TemporaryDirectory(
         prefix="run-", dir=BUILD, ignore_cleanup_errors=True
     ) as folder:

@@ -65,11 +65,15 @@ def keep_last_used(cache: Path, used: Collection[Path]) -> None:
         _remove(folder)
 
 
-def remove_abandoned(cache: Path, prefix: str = _UNFINISHED) -> None:
-    """Removes the folders that runs have left that were ended from outside, a day ago or more."""
+def remove_abandoned(cache: Path, prefix: str = _UNFINISHED, seconds: float = _ABANDONED) -> None:
+    """Removes the folders that runs have left that were ended from outside.
+
+    Args:
+        seconds: since the folder was written to; 0 where no other run can be at work.
+    """
     for folder in cache.glob(f"{prefix}*"):
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _ABANDONED:
+            if not seconds or time.time() - folder.stat().st_mtime > seconds:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
