@@ -190,15 +190,19 @@ def verdicts_from_record(record: Record, catalogue: Catalogue) -> list[Verdict]:
 
 
 def exit_status(verdicts: Collection[Verdict], outcomes: Sequence[SuiteOutcome]) -> ExitStatus:
-    """Red for a regression; else not measured for a crash, unusable values or nothing at all."""
+    """Red for a regression; else not measured for a crash, unusable values or nothing at all.
+
+    Nor where one side alone could be measured by a suite: nothing of it was compared.
+    """
     if any(outcome.name == SIDES for outcome in outcomes):  # what was found says nothing
         return ExitStatus.NOT_MEASURED
     if any(verdict.failed for verdict in verdicts):
         return ExitStatus.REGRESSION
     ends = [outcome.status for outcome in outcomes]
+    halves = [o for o in outcomes if o.status is SuiteStatus.MEASURED and o.reason]
     unusable = any(verdict.status is Status.UNUSABLE for verdict in verdicts)
     nothing = bool(ends) and SuiteStatus.MEASURED not in ends
-    if unusable or nothing or SuiteStatus.CRASHED in ends:
+    if unusable or nothing or halves or SuiteStatus.CRASHED in ends:
         return ExitStatus.NOT_MEASURED
     return ExitStatus.GREEN
 

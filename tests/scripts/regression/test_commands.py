@@ -513,17 +513,33 @@ def test_what_is_optional_may_lack(bench: Bench) -> None:
     assert run("compare", "--base", "main", "--suite", "memory") == 0
 
 
-def test_what_one_side_skipped_is_not_taken_for_it(bench: Bench) -> None:
+def skipped_by(side: str) -> Any:  # noqa: ANN401
     def half(suite: Suite) -> Measured:
-        outcome = SuiteOutcome(suite.name, SuiteStatus.MEASURED, 0.1, "base: no card")
-        return Measured({"base": {}, "candidate": MEMORY}, outcome)
+        outcome = SuiteOutcome(suite.name, SuiteStatus.MEASURED, 0.1, f"{side}: no card")
+        return Measured({"base": MEMORY, "candidate": MEMORY, side: {}}, outcome)
 
+    return half
+
+
+@pytest.mark.parametrize(("side", "status"), [("base", 3), ("candidate", 1)])
+def test_what_one_side_alone_measured_was_not_compared(
+    bench: Bench, side: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.catalogue = catalogue_from_file()
+    bench.values = {"memory": skipped_by(side)}
+    assert run("compare", "--base", "main", "--suite", "memory") == status
+    said = capsys.readouterr().out
+    assert f"note: suite memory: {side}: no card" in said
+    assert "crashed" not in said
+
+
+def test_what_both_sides_skipped_is_not_wanted(bench: Bench) -> None:
     def none(suite: Suite) -> Measured:
         outcome = SuiteOutcome(suite.name, SuiteStatus.SKIPPED, 0.1, "no card")
         return Measured({"base": {}, "candidate": {}}, outcome)
 
     bench.catalogue = catalogue_from_file()
-    bench.values = {"memory": half, "plans": none}
+    bench.values = {"memory": {"base": MEMORY, "candidate": MEMORY}, "plans": none}
     assert run("compare", "--base", "main", "--suite", "memory", "plans") == 0
 
 
