@@ -40,7 +40,7 @@ from .folders import keep_last_used, remove_abandoned
 from .gate import ExitStatus, exit_status
 from .history import history_html, history_lines
 from .inference import check_installed
-from .outputs import Outputs, check_writable, outputs_from_options, write_text
+from .outputs import Outputs, check_writable, end_run, outputs_from_options, write_text
 from .pairing import identities
 from .record import Record
 from .registry import suites_from_names
@@ -49,7 +49,7 @@ from .sides import Speaking, settings_of_tree
 from .store import History, history_from_file, record_from_file
 from .suite import SIDES, Settings, Suite
 from .systems import systems_from_texts
-from .terminal import card_lines, result_lines, show
+from .terminal import card_lines, show
 from .trees import Tree, committed_tree, tree_of_revision, working_tree
 from .turn import measuring_alone
 
@@ -156,10 +156,7 @@ def _trees(base: str | None) -> dict[str, Tree]:
 
 def _finished(report: Report, outputs: Outputs, history: History) -> ExitStatus:
     report = replace(report, history=history.records, remarks=[*report.remarks, *history.notes])
-    outputs.write(report)
-    for line in result_lines(report, outputs.paths):
-        print(line)
-    return report.status
+    return end_run(report, outputs)
 
 
 @contextmanager

@@ -81,16 +81,6 @@ class Outputs:
         files = [path for path, failure in ends if not failure]
         return Written(files, [failure for _, failure in ends if failure])
 
-    def write(self, report: Report) -> None:
-        """Writes what was asked for.
-
-        Raises:
-            OutputError: some could not be written; the others are.
-        """
-        failures = self.try_all(report).failures
-        if failures:
-            raise OutputError("; ".join(failures))
-
     def _writers(self, report: Report) -> Iterator[tuple[Path, Callable[[], None]]]:
         if self.json is not None:
             yield self.json, partial(write_record, self.json, report.record)

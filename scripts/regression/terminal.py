@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from .baseline import Baseline, Comparison
 from .gate import ExitStatus, Status, Verdict
@@ -50,8 +49,8 @@ _PROGRESS = _Progress()
 show, ended_line = _PROGRESS.show, _PROGRESS.ended_line
 
 
-def result_lines(report: Report, files: Sequence[Path] = ()) -> Iterator[str]:
-    """What changed, what could not be measured, where the rest is; last the verdict."""
+def result_lines(report: Report) -> Iterator[str]:
+    """What changed and what could not be measured; last the verdict."""
     yield ""
     yield report.sides
     yield from changed_lines(report.verdicts)
@@ -64,8 +63,6 @@ def result_lines(report: Report, files: Sequence[Path] = ()) -> Iterator[str]:
         yield from (f"  {one_line(line)}" for line in rest[-_LAST:])
     yield from (f"suite {o.name} skipped: {one_line(o.reason)}" for o in report.skipped)
     yield from (f"note: {one_line(remark)}" for remark in report.remarks)
-    if files:
-        yield f"written: {', '.join(map(str, files))}"
     yield report.headline
 
 

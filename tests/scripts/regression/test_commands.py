@@ -462,7 +462,9 @@ def test_ctrl_c_keeps_what_was_measured(
     assert record.candidate.values == NODES
     assert [outcome.name for outcome in record.outcomes] == ["graphs"]
     assert not (tmp_path / "h").exists()
-    assert capsys.readouterr().out.splitlines()[-1].startswith("interrupted:")
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1].startswith("interrupted:")
+    assert f"written: {tmp_path / 'j'}\n" in said.err
 
 
 def test_ctrl_c_before_anything_was_measured(
@@ -653,6 +655,27 @@ def test_places_that_cannot_be_written_are_found_before_measuring(
     assert "two outputs" in capsys.readouterr().err
     assert bench.calls == []
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(("nodes", "wanted"), [(NODES, 3), (MORE_NODES, 1)])
+def test_a_place_that_is_lost_while_it_is_measured_costs_no_verdict(
+    bench: Bench,
+    nodes: dict[str, Samples],
+    wanted: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lost(suite: Suite) -> Measured:
+        (tmp_path / "page").mkdir()
+        return measured(suite, {"base": NODES, "candidate": nodes})
+
+    bench.values["graphs"] = lost
+    files = ("--html", tmp_path / "page", "--json", tmp_path / "record")
+    assert compared(*files) == wanted
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1].startswith(("green: ", "red: "))
+    assert f"written: {tmp_path / 'record'}\nperf: {tmp_path / 'page'} is a folder" in said.err
+    assert record_from_file(tmp_path / "record").base is not None
 
 
 def test_a_history_of_an_older_schema_is_named(

@@ -10,8 +10,6 @@ from regression.gate import ExitStatus
 from regression.outputs import Outputs, end_run
 from regression.report import Report
 
-from sambert_trt.engines.errors import OutputError
-
 
 def green() -> Report:
     return fake_perf.report(fake_perf.quiet_record(), remarks=())
@@ -86,10 +84,3 @@ def test_a_run_that_was_broken_off_names_no_history_as_written(
     assert end_run(fake_perf.report(status=ExitStatus.INTERRUPTED), outputs) == 130
     assert capsys.readouterr().err == f"written: {outputs.json}\n"
     assert not (tmp_path / "history.jsonl").exists()
-
-
-def test_writing_raises_after_all_was_tried(tmp_path: Path) -> None:
-    outputs = with_folders(tmp_path)
-    with pytest.raises(OutputError, match=r"summary\.md is a folder.*; .*perf\.xml is a folder"):
-        outputs.write(green())
-    assert (tmp_path / "page.html").is_file()
