@@ -24,10 +24,11 @@ from .gate import (
     verdicts_from_record,
 )
 from .loosened import loosened
-from .machine import cautions, differences, fingerprint
+from .machine import fingerprint
 from .pairing import Measured, identities, measure
 from .process import WorkerError
 from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
+from .remarks import clocks_changed, half_measured, machine_remarks
 from .report import Report, unsteady
 from .stored import beside_record, side_of_record
 from .suite import SIDES, Settings, Suite
@@ -239,12 +240,11 @@ def _outcome_words(measured: Measured) -> str:
 def _judged(
     record: Record, catalogue: Catalogue, remarks: Sequence[str], *, interrupted: bool
 ) -> Report:
-    changed = differences(record.machine, record.machine_after)
     found, faults = _verdicts(record, catalogue)
-    verdicts = unsteady(found, "; ".join(_clocks(record)))
+    verdicts = unsteady(found, "; ".join(clocks_changed(record)))
     record = replace(record, outcomes=(*record.outcomes, *faults))
     status = _status(verdicts, record, interrupted=interrupted)
-    known = [*remarks, *_of_machine(record, changed), *_partly(record)]
+    known = [*remarks, *machine_remarks(record), *half_measured(record)]
     return Report(record, catalogue, verdicts, status, known)
 
 
@@ -260,44 +260,8 @@ def _verdicts(
         return (), (SuiteOutcome("judging", SuiteStatus.CRASHED, 0.0, told),)
 
 
-def _of_machine(record: Record, changed: Sequence[str]) -> Iterator[str]:
-    """What changed during the run, and what disturbed it before or after."""
-    yield from (f"the machine changed during the run: {text}" for text in changed)
-    if _clocks(record):
-        yield "so times that look worse are unusable, and what became of the others stays undecided"
-    yield from (f"at the start, {text}" for text in cautions(record.machine))
-    yield from (f"at the end, {text}" for text in cautions(_without_own(record)))
-
-
-def _clocks(record: Record) -> tuple[str, ...]:
-    """What somebody or the heat changed of how fast the machine is.
-
-    The pace of a loop is told and not among it: on a virtual machine it is the neighbours', comes
-    and goes within seconds, and meets alike what takes turns.
-    """
-    ends = (record.machine, record.machine_after)
-    told = ("versions", "pace")
-    return differences(*({n: v for n, v in end.items() if n not in told} for end in ends))
-
-
-def _without_own(record: Record) -> dict[str, Any]:
-    """The machine at the end, its load less what this run itself was."""
-    load = record.machine_after.get("load") or [0.0]
-    own = record.candidate.identity.threads if record.candidate.identity else 1
-    return {**record.machine_after, "load": [round(max(value - own, 0.0), 2) for value in load]}
-
-
 def _status(verdicts: Sequence[Verdict], record: Record, *, interrupted: bool) -> ExitStatus:
     return ExitStatus.INTERRUPTED if interrupted else exit_status(verdicts, record.outcomes)
-
-
-def _partly(record: Record) -> list[str]:
-    """Suites that only one side could be measured by."""
-    return [
-        f"suite {outcome.name}: {outcome.reason}"
-        for outcome in record.outcomes
-        if outcome.status is SuiteStatus.MEASURED and outcome.reason
-    ]
 
 
 def _differences(plan: Plan, record: Record) -> tuple[str, ...]:
