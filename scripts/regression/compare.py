@@ -29,7 +29,7 @@ from .pairing import Measured, identities, measure
 from .process import WorkerError
 from .record import Identity, Record, Samples, Side, SuiteOutcome, SuiteStatus
 from .remarks import clocks_changed, half_measured, machine_remarks
-from .report import Report, unsteady
+from .report import AGAIN, Report, unsteady
 from .stored import beside_record, side_of_record
 from .suite import SIDES, Settings, Suite
 from .trees import Tree, dependency_notes, edits
@@ -86,7 +86,7 @@ class _Found:
         """Takes a suite's second look in."""
         assert self.again is not None
         outcome = measured.outcome
-        self.outcomes.append(replace(outcome, name=f"{outcome.name} (again)"))
+        self.outcomes.append(replace(outcome, name=f"{outcome.name}{AGAIN}"))
         for name, values in measured.values.items():
             self.again[name].update(values)
 

@@ -199,7 +199,7 @@ def exit_status(verdicts: Collection[Verdict], outcomes: Sequence[SuiteOutcome])
     if any(verdict.failed for verdict in verdicts):
         return ExitStatus.REGRESSION
     ends = [outcome.status for outcome in outcomes]
-    halves = [o for o in outcomes if o.status is SuiteStatus.MEASURED and o.reason]
+    halves = [outcome for outcome in outcomes if outcome.halved]
     unusable = any(verdict.status is Status.UNUSABLE for verdict in verdicts)
     nothing = bool(ends) and SuiteStatus.MEASURED not in ends
     if unusable or nothing or halves or SuiteStatus.CRASHED in ends:

@@ -8,7 +8,6 @@ the versions of Python or of packages change, a line goes on, and says so.
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,6 +15,7 @@ from fnmatch import fnmatchcase
 from sambert_trt.engines.errors import InputError
 
 from .catalogue import Catalogue, Metric
+from .inference import middle
 from .machine import machine_name
 from .page import page, text
 from .plots import Point, trend
@@ -32,18 +32,14 @@ _SHOWN = 12
 
 @dataclass(frozen=True)
 class Run:
-    """One value in a line: when, of what commit, its samples, and the versions it ran on."""
+    """One value in a line: when, of what commit, its samples, the versions, the typical value."""
 
     place: int
     started: str
     revision: str
     samples: Samples
     versions: Mapping[str, str]
-
-    @property
-    def middle(self) -> float:
-        """The median."""
-        return statistics.median(self.samples.all)
+    middle: float
 
 
 def matching(records: Sequence[Record], catalogue: Catalogue, pattern: str | None) -> list[str]:
@@ -82,7 +78,8 @@ def lines_of_metric(
         mixed = any(outcome.name == SIDES for outcome in record.outcomes)
         if samples is not None and samples.all and not mixed:
             named = (record.started, _revision(record.candidate))
-            run = Run(place, *named, samples, _versions(record))
+            typical = middle(samples, metric.scale)
+            run = Run(place, *named, samples, _versions(record), typical)
             lines.setdefault(line_name(record, metric), []).append(run)
     return lines
 

@@ -111,6 +111,11 @@ class SuiteOutcome:
     seconds: float
     reason: str = ""
 
+    @property
+    def halved(self) -> bool:
+        """Whether one side measured it and the other skipped it."""
+        return self.status is SuiteStatus.MEASURED and bool(self.reason)
+
 
 @dataclass(frozen=True)
 class Record:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .machine import cautions, differences
-from .record import Record, SuiteStatus
+from .record import Record
 
 __all__ = ["clocks_changed", "half_measured", "machine_remarks"]
 
@@ -42,7 +42,5 @@ def _without_own(record: Record) -> dict[str, Any]:
 def half_measured(record: Record) -> list[str]:
     """Suites that only one side could be measured by."""
     return [
-        f"suite {outcome.name}: {outcome.reason}"
-        for outcome in record.outcomes
-        if outcome.status is SuiteStatus.MEASURED and outcome.reason
+        f"suite {outcome.name}: {outcome.reason}" for outcome in record.outcomes if outcome.halved
     ]

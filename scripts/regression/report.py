@@ -128,6 +128,8 @@ class Report:
 
     def _reason(self) -> str:
         crashed = [f"suite {outcome.name} crashed" for outcome in self.crashed]
+        halved = [outcome.name for outcome in self.record.outcomes if outcome.halved]
+        crashed += [f"suite {name} measured on one side" for name in halved]
         if not self.verdicts:
             count = _metrics(len(self.record.candidate.values))
             alone = "nothing to compare with" if self.record.base is None else "none judged"

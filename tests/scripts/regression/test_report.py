@@ -12,6 +12,7 @@ from regression.gate import Status
 from regression.html import html
 from regression.junit import junit
 from regression.markdown import markdown
+from regression.record import SuiteOutcome, SuiteStatus
 from regression.report import Report
 from regression.terminal import result_lines
 
@@ -85,3 +86,14 @@ def test_a_verdict_counts_what_failed_and_of_how_many(count: int, wanted: str) -
     outcomes = report.record.outcomes[:1]
     whole = replace(report, verdicts=verdicts, record=replace(report.record, outcomes=outcomes))
     assert whole.headline.startswith(wanted)
+
+
+def test_the_verdict_names_what_only_one_side_measured() -> None:
+    outcomes = (
+        SuiteOutcome("stages", SuiteStatus.MEASURED, 40.0),
+        SuiteOutcome("plans", SuiteStatus.MEASURED, 4.0, "base: no TensorRT"),
+    )
+    report = fake_perf.report(replace(fake_perf.quiet_record(), outcomes=outcomes))
+    assert report.headline.startswith("not measured: none of")
+    assert "suite plans measured on one side" in report.headline
+    assert "stages" not in report.headline
