@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LEAST_SECONDS", "pesq_score", "stoi_score"]
+__all__ = ["LEAST_SECONDS", "pesq_score", "resampled_wave", "stoi_score"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def pesq_score(
     package = _optional("pesq")
     if package is None or len(reference) < LEAST_SECONDS * rate or not candidate.any():
         return None
-    pair = (_resampled(wave, rate, _PESQ_RATE) for wave in (reference, candidate))
+    pair = (resampled_wave(wave, rate, _PESQ_RATE) for wave in (reference, candidate))
     try:
         return float(package.pesq(_PESQ_RATE, *pair, "wb"))
     except (package.NoUtterancesError, package.BufferTooShortError):
@@ -61,7 +61,7 @@ def stoi_score(
     package = _optional("pystoi")
     if package is None or len(reference) < LEAST_SECONDS * rate or not reference.any():
         return None
-    pair = [_resampled(wave, rate, _STOI_RATE) for wave in (reference, candidate)]
+    pair = [resampled_wave(wave, rate, _STOI_RATE) for wave in (reference, candidate)]
     if _sounding(pair[0]) < _STOI_FRAMES:
         return None
     return float(package.stoi(*pair, _STOI_RATE))
@@ -84,7 +84,8 @@ def _optional(name: str) -> ModuleType | None:
         return None
 
 
-def _resampled(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+def resampled_wave(wave: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
+    """A wave [n] of `rate` hertz at `wanted` hertz."""
     if rate == wanted:
         return wave
     import soxr

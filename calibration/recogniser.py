@@ -1,7 +1,7 @@
 """How many syllables of a sentence an offline recogniser hears wrongly, where one is installed.
 
 Whisper (base, int8) through faster-whisper, its weights taken from packages, whole or not at all:
-nothing is fetched, nothing is written. May import faster_whisper and soxr inside functions.
+nothing is fetched, nothing is written. May import faster_whisper inside functions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ from sambert_trt.engines.errors import IntegrityError
 from sambert_trt.runtime.text.normalize import normalize_text
 from sambert_trt.runtime.text.readings import is_hanzi
 
-__all__ = ["Heard", "Recogniser", "find_recogniser", "syllables_from_text"]
+from .perception import resampled_wave
+
+__all__ = [
+    "Heard",
+    "Recogniser",
+    "Transcriber",
+    "edit_distance",
+    "find_recogniser",
+    "heard_from_transcript",
+    "syllables_from_text",
+]
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,11 +75,15 @@ class Heard:
 
     Attributes:
         syllables: how many the sentence has.
-        errors: of these, without regard to tones: replaced, left out, added; at most `syllables`.
+        errors, toned_errors: replaced, left out or added, tones aside and with them; each at most
+            `syllables`.
+        text: what was written down.
     """
 
     syllables: int
     errors: int
+    toned_errors: int
+    text: str
 
 
 class Transcriber(Protocol):
@@ -102,14 +116,19 @@ class Recogniser:
         return heard.errors / heard.syllables if heard.syllables else 0.0
 
     def heard(self, wave: NDArray[np.float32], rate: int, text: str) -> Heard:
-        """What was heard, and what of it is wrong."""
-        wanted = syllables_from_text(text)
-        if not wanted:
-            return Heard(0, 0)
-        found = syllables_from_text(self._transcriber.transcribe(_resampled(wave, rate)))
-        plain = [syllable.rstrip("12345") for syllable in wanted]
-        errors = _distance(plain, [syllable.rstrip("12345") for syllable in found])
-        return Heard(len(wanted), min(errors, len(wanted)))
+        """What was heard, and what of it is wrong; nothing in a wave of no length."""
+        if not wave.size or not syllables_from_text(text):
+            return heard_from_transcript("", text)
+        resampled = resampled_wave(wave, rate, _RATE)
+        return heard_from_transcript(self._transcriber.transcribe(resampled), text)
+
+
+def heard_from_transcript(transcript: str, text: str) -> Heard:
+    """Compares what was heard with what was to be said, syllable by syllable."""
+    wanted, found = syllables_from_text(text), syllables_from_text(transcript)
+    toned = min(edit_distance(wanted, found), len(wanted))
+    plain = min(edit_distance(_toneless(wanted), _toneless(found)), len(wanted))
+    return Heard(len(wanted), plain, toned, transcript)
 
 
 def find_recogniser(threads: int = 1) -> Recogniser | None:
@@ -199,16 +218,11 @@ def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _resampled(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    if rate == _RATE:
-        return wave
-    import soxr
-
-    found: NDArray[np.float32] = soxr.resample(wave, rate, _RATE)
-    return found
+def _toneless(syllables: Sequence[str]) -> list[str]:
+    return [syllable.rstrip("12345") for syllable in syllables]
 
 
-def _distance(wanted: Sequence[str], found: Sequence[str]) -> int:
+def edit_distance(wanted: Sequence[str], found: Sequence[str]) -> int:
     """The fewest replacements, omissions and additions (V. I. Levenshtein, 1966)."""
     row = list(range(len(found) + 1))
     for number, syllable in enumerate(wanted, 1):

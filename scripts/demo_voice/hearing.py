@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sambert_trt.calibration.recogniser import find_recogniser, syllables_from_text
-
-from .measures import edit_distance
+from sambert_trt.calibration.perception import resampled_wave
+from sambert_trt.calibration.recogniser import find_recogniser
 
 if TYPE_CHECKING:
-    from sambert_trt.calibration.recogniser import Transcriber
+    from sambert_trt.calibration.recogniser import Heard, Recogniser
 
-__all__ = ["Ears", "Hearing", "find_ears", "hearing_from_transcript"]
+__all__ = ["Ears", "find_ears"]
 
 _RATE = 16000
 _NO_RECOGNISER = (
@@ -38,50 +37,22 @@ Wave = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """What was heard of a sentence.
-
-    Attributes:
-        text: what the recogniser wrote down.
-        syllables: how many the sentence has.
-        errors, toned_errors: replaced, left out or added, tones aside and with them; each at most
-            `syllables`.
-    """
-
-    text: str
-    syllables: int
-    errors: int
-    toned_errors: int
-
-
-@dataclass(frozen=True)
 class Ears:
     """The listeners that are installed; `missing` says why another is not."""
 
-    transcriber: Transcriber | None = None
+    recogniser: Recogniser | None = None
     judge: Callable[[Wave], float] | None = None
     missing: dict[str, str] = field(default_factory=dict)
 
-    def hear(self, wave: Wave, rate: int, text: str) -> Hearing | None:
+    def hear(self, wave: Wave, rate: int, text: str) -> Heard | None:
         """What is understood of a wave [n] that says `text`; None without a recogniser."""
-        if self.transcriber is None:
-            return None
-        heard = self.transcriber.transcribe(_resampled(wave, rate)) if wave.size else ""
-        return hearing_from_transcript(heard, text)
+        return None if self.recogniser is None else self.recogniser.heard(wave, rate, text)
 
     def naturalness(self, wave: Wave, rate: int) -> float | None:
         """Mean opinion, 1 to 5, as DistillMOS predicts it; None without it, or without a wave."""
         if self.judge is None or not wave.size:
             return None
-        return self.judge(_resampled(wave, rate))
-
-
-def hearing_from_transcript(heard: str, text: str) -> Hearing:
-    """Compares what was heard with what was to be said, syllable by syllable."""
-    wanted, found = syllables_from_text(text), syllables_from_text(heard)
-    toned = min(edit_distance(wanted, found), len(wanted))
-    plain = min(edit_distance(_plain(wanted), _plain(found)), len(wanted))
-    return Hearing(heard, len(wanted), plain, toned)
+        return self.judge(resampled_wave(wave, rate, _RATE))
 
 
 def find_ears(threads: int = 1) -> Ears:
@@ -99,13 +70,7 @@ def find_ears(threads: int = 1) -> Ears:
         missing["recogniser"] = _NO_RECOGNISER
     if judge is None:
         missing["distillmos"] = _NO_JUDGE
-    # the project's recogniser counts toneless errors only, so its transcript is compared here
-    transcriber = None if recogniser is None else recogniser._transcriber
-    return Ears(transcriber, judge, missing)
-
-
-def _plain(syllables: list[str]) -> list[str]:
-    return [syllable.rstrip("12345") for syllable in syllables]
+    return Ears(recogniser, judge, missing)
 
 
 def _find_judge() -> Callable[[Wave], float] | None:
@@ -131,12 +96,3 @@ def _stand_in_for_torchaudio() -> None:
         importlib.import_module("torchaudio")
     except (ImportError, OSError):
         sys.modules["torchaudio"] = ModuleType("torchaudio")
-
-
-def _resampled(wave: Wave, rate: int) -> Wave:
-    if rate == _RATE:
-        return wave
-    import soxr
-
-    found: Wave = soxr.resample(wave, rate, _RATE)
-    return found

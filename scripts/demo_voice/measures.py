@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interval", "Tally", "edit_distance", "mean_pitch", "ratio_interval"]
+__all__ = ["Interval", "Tally", "mean_pitch", "ratio_interval"]
 
 _DRAWS = 2000
 _SEMITONES = 12
@@ -69,17 +69,6 @@ def ratio_interval(parts: Sequence[tuple[float, float]], seed: int = 0) -> Inter
     low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
     amount, weight = table.sum(axis=0)
     return Interval(float(amount / weight), float(low), float(high), len(table))
-
-
-def edit_distance(wanted: Sequence[Hashable], found: Sequence[Hashable]) -> int:
-    """The fewest replacements, omissions and additions (V. I. Levenshtein, 1966)."""
-    row = list(range(len(found) + 1))
-    for number, item in enumerate(wanted, 1):
-        previous, row = row, [number]
-        for place, other in enumerate(found):
-            swapped = previous[place] + (item != other)
-            row.append(min(swapped, previous[place + 1] + 1, row[place] + 1))
-    return row[-1]
 
 
 def mean_pitch(hertz: NDArray[np.floating]) -> float | None:

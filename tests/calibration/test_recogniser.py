@@ -13,7 +13,9 @@ from sambert_trt.calibration import recogniser
 from sambert_trt.calibration.recogniser import (
     Heard,
     Recogniser,
+    edit_distance,
     find_recogniser,
+    heard_from_transcript,
     syllables_from_text,
 )
 from sambert_trt.engines.errors import IntegrityError
@@ -54,7 +56,7 @@ def test_syllables_are_compared_not_characters(heard: str, errors: int) -> None:
 
 def test_numbers_are_read_out_on_both_sides() -> None:
     assert syllables_from_text("3本书") == ["san1", "ben3", "shu1"]
-    assert Recogniser(Scribe("3本书")).heard(SILENCE, 16000, "三本书") == Heard(3, 0)
+    assert Recogniser(Scribe("3本书")).heard(SILENCE, 16000, "三本书") == Heard(3, 0, 0, "3本书")
 
 
 def test_errors_are_a_fraction() -> None:
@@ -112,3 +114,28 @@ def test_speech_is_understood_and_noise_is_not(
     assert spoken.syllables == 15
     assert spoken.errors <= 4
     assert installed.errors(noise, audio.sample_rate, text) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "distance"),
+    [("", "", 0), ("abc", "", 3), ("", "ab", 2), ("abc", "axc", 1), ("abc", "bc", 1),
+     ("abc", "abxc", 1), ("abcd", "badc", 3)],
+)  # fmt: skip
+def test_edit_distance(wanted: str, found: str, distance: int) -> None:
+    assert edit_distance(wanted, found) == distance
+
+
+@pytest.mark.parametrize(
+    ("heard", "errors", "toned"),
+    [
+        ("你好", 0, 0),
+        ("你号", 0, 1),  # hao4 for hao3
+        ("拟好", 0, 0),  # another character, the same syllable
+        ("你跑", 1, 1),
+        ("好", 1, 1),
+        ("", 2, 2),
+        ("天天天天天天天天", 2, 2),  # more errors than syllables count as all of them
+    ],
+)
+def test_tones_are_counted_apart(heard: str, errors: int, toned: int) -> None:
+    assert heard_from_transcript(heard, "你好。") == Heard(2, errors, toned, heard)

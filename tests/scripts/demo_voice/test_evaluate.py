@@ -22,6 +22,7 @@ from demo_voice.speaking import Speaker, opened_speaker
 from demo_voice.tables import markdown_from_evaluation
 from numpy.typing import NDArray
 
+from sambert_trt.calibration.recogniser import Recogniser
 from sambert_trt.engines.errors import InputError
 
 TEXT = "你好"
@@ -79,7 +80,7 @@ def material(speaker: Speaker, *sentences: Recording, shifted: Recording | None 
 
 
 class Always:
-    """A recogniser that always hears the same."""
+    """A transcriber that always hears the same."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -144,7 +145,7 @@ def test_rate_and_pitch_of_an_emotion_are_against_neutral(speaker: Speaker) -> N
 
 
 def test_what_is_heard_is_kept_by_what_was_listened_to(speaker: Speaker) -> None:
-    ears = Ears(Always("你号"), lambda wave: 3.5, {"other": "is not there"})
+    ears = Ears(Recogniser(Always("你号")), lambda wave: 3.5, {"other": "is not there"})
     sentence = recording(speaker, [6, 6, 6, 6, 0])
     found, _ = examine(speaker, material(speaker, sentence), ears)
     assert set(found.figures["syllable_error"]) == {"speech", "text", "copy", "teacher"}

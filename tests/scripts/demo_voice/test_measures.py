@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from demo_voice.measures import Interval, Tally, edit_distance, mean_pitch, ratio_interval
+from demo_voice.measures import Interval, Tally, mean_pitch, ratio_interval
 
 
 def test_a_rate_counts_syllables_not_sentences() -> None:
@@ -39,15 +39,6 @@ def test_what_was_not_measured_is_left_out() -> None:
         "speech": 2.0,
         "teacher": 0.5,
     }
-
-
-@pytest.mark.parametrize(
-    ("wanted", "found", "distance"),
-    [("", "", 0), ("abc", "", 3), ("", "ab", 2), ("abc", "axc", 1), ("abc", "bc", 1),
-     ("abc", "abxc", 1), ("abcd", "badc", 3)],
-)  # fmt: skip
-def test_edit_distance(wanted: str, found: str, distance: int) -> None:
-    assert edit_distance(wanted, found) == distance
 
 
 def test_pitch_is_the_mean_of_semitones_of_voiced_frames() -> None:
