@@ -19,21 +19,20 @@ MB = 1_000_000
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc")
 def test_what_sentences_keep_is_growth(
-    tiny_voice: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_voice: Callable[[str], Path], root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "_TEXTS", ("你好。",))
-    monkeypatch.setattr(memory, "_FURTHER", 12)
-    monkeypatch.setattr(plant, "_KEPT", [])
-    settings = Settings(tmp_path, tiny_voice("plain"), tmp_path)
-    clean = memory.measured(settings)
-    leaking = memory.measured(Settings(tmp_path, settings.voice, tmp_path, plant="leak:100MB"))
+    monkeypatch.setenv("PYTHONPATH", str(root / "scripts"))
+    clean, leaking = (
+        next(memory.rounds(Settings(root, tiny_voice("plain"), tmp_path, plant=fault)))
+        for fault in ("", "leak:5MB")
+    )
     assert set(clean) == set(leaking) == {"memory.peak", "memory.steady", "memory.growth"}
     catalogue = catalogue_from_file()
     assert {catalogue.metric(name).suite for name in clean} == {"memory"}
-    assert 0 < clean["memory.steady"] <= clean["memory.peak"]
-    assert clean["memory.growth"] < 8 * MB
-    assert 20 * MB < leaking["memory.growth"] < 40 * MB
-    assert leaking["memory.steady"] > clean["memory.steady"] + 20 * MB
+    assert 20 * MB < clean["memory.steady"] < clean["memory.peak"] + MB
+    assert clean["memory.growth"] < 2 * MB
+    assert 3 * MB < leaking["memory.growth"] - clean["memory.growth"] < 6 * MB
+    assert leaking["memory.steady"] > clean["memory.steady"] + 2 * MB
 
 
 def test_a_planted_leak_has_room_in_what_is_said() -> None:
