@@ -111,7 +111,7 @@ def styles(manifest: VoiceManifest) -> tuple[Style, ...]:
     the rest. Every speaker and every emotion that has a name is there; placeholders and padding are
     not. In more than half, speed or pitch is a little off 1 or 0.
     """
-    named = [name for name in manifest.emotions if name not in RESERVED]
+    named = [name for name in manifest.trained_emotions if name not in RESERVED]
     others = [
         name
         for name in named

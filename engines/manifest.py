@@ -15,9 +15,20 @@ from typing import Any, TypeVar
 from .errors import SchemaError, VoiceError
 from .graphs import GraphSpec, Placement, Precision, Stage, graph_spec_from_dict
 
-__all__ = ["SCHEMA", "F0Rule", "FileRecord", "StageRecord", "VoiceManifest", "manifest_from_json"]
+__all__ = [
+    "EMOTION_FIELD",
+    "SCHEMA",
+    "F0Rule",
+    "FileRecord",
+    "StageRecord",
+    "VoiceManifest",
+    "manifest_from_json",
+]
 
 SCHEMA = 1
+
+EMOTION_FIELD = "emo_category"
+"""What KAN-TTS calls the field of emotions, which is not one of a symbol's `units`."""
 
 Record = TypeVar("Record")
 
@@ -65,6 +76,8 @@ class VoiceManifest:
     `assignments` are what calibration chose where int8 is asked for: for each placement all stages,
     each in int8 or in the precision that it had better stay in.
     `weights` are the source's weights as safetensors, which speaking does not need.
+    `untrained` are names whose rows nothing was learned for, by field of `units` or `emo_category`:
+    they keep their place in the tables, and are not to be spoken.
     """
 
     name: str
@@ -93,7 +106,18 @@ class VoiceManifest:
     provenance: dict[str, Any]
     variants: dict[Precision, dict[Stage, StageRecord]] = field(default_factory=dict)
     assignments: dict[Placement, dict[Stage, StageRecord]] = field(default_factory=dict)
+    untrained: dict[str, tuple[str, ...]] = field(default_factory=dict)
     schema: int = SCHEMA
+
+    @property
+    def trained_units(self) -> dict[str, tuple[str, ...]]:
+        """The names by field that a front end may write; their positions are not ids."""
+        return {field: self._trained(names, field) for field, names in self.units.items()}
+
+    @property
+    def trained_emotions(self) -> tuple[str, ...]:
+        """The emotions that can be asked for; their positions are not ids."""
+        return self._trained(self.emotions, EMOTION_FIELD)
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
@@ -150,6 +174,10 @@ class VoiceManifest:
         }
         return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
 
+    def _trained(self, names: tuple[str, ...], field: str) -> tuple[str, ...]:
+        without = frozenset(self.untrained.get(field, ()))
+        return tuple(name for name in names if name not in without)
+
 
 def manifest_from_json(text: str, where: str = "voice.json") -> VoiceManifest:
     """Reads voice.json.
@@ -194,7 +222,7 @@ def _manifest_from_dict(data: Mapping[str, Any]) -> VoiceManifest:
     values = {
         field.name: converters[str(field.type)](data[field.name])
         for field in dataclasses.fields(VoiceManifest)
-        if field.name in data or field.name not in ("variants", "assignments")
+        if field.name in data or field.default_factory is dataclasses.MISSING
     }
     return VoiceManifest(**values)
 

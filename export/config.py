@@ -5,7 +5,7 @@ Names are those of the KAN-TTS configuration files. Imports no torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["HifiganConfig", "NsfConfig", "SambertConfig", "Vocabulary"]
 
@@ -18,12 +18,14 @@ class Vocabulary:
     Breaks and phones carry no `@`; `#1` is `#1`. The reserved rows are `_`, `~` and, with mask
     rows, `[MASK]`. `speakers` and `emotions` include their reserved rows too, so the length of
     each tuple is the number of rows of its embedding table.
+    `untrained` are the names, by field, whose rows nothing was learned for.
     """
 
     language: str
     units: dict[str, tuple[str, ...]]
     emotions: tuple[str, ...]
     speakers: tuple[str, ...]
+    untrained: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import io
 import math
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import SourceError
+from sambert_trt.engines.manifest import EMOTION_FIELD
 
 from .config import HifiganConfig, NsfConfig, SambertConfig, Vocabulary
 from .phone_sets import (
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 _DEFAULT_LANGUAGE = "PinYin"
+_DEFAULT_EMOTION = "emotion_neutral"
 _NPY_BYTES = 16 << 20
 _WIDTH = 1 << 16
 _LAYERS = 256
@@ -418,19 +420,47 @@ def _vocabulary(
     name = language or unit.text("language", source.language or _DEFAULT_LANGUAGE)
     _check_fields(unit, config.using_byte)
     try:
-        lists = _lists_of_2022(source, unit)
-        if lists is not None:
-            return vocabulary_from_lists(known_language(name) or name, lists, has_mask)
-        speakers = _speakers(unit)
-        if not speakers:
-            return None
-        phone_set = None
-        if not config.using_byte and known_language(name) is None and source.dictionary is not None:
-            phone_set = phone_set_from_directory(source.dictionary, name)
-        return vocabulary(name, speakers, has_mask, config.using_byte, phone_set=phone_set)
+        terms = _tables(source, config, unit, name, has_mask)
     except SourceError as error:
         unit.problems.append(f"{unit.where}: {error}")
         return None
+    return None if terms is None else replace(terms, untrained=_untrained(unit, terms))
+
+
+def _tables(
+    source: VoiceSource, config: SambertConfig, unit: _Reader, language: str, has_mask: bool
+) -> Vocabulary | None:
+    known = known_language(language)
+    lists = _lists_of_2022(source, unit)
+    if lists is not None:
+        return vocabulary_from_lists(known or language, lists, has_mask)
+    speakers = _speakers(unit)
+    if not speakers:
+        return None
+    phone_set = None
+    if not config.using_byte and known is None and source.dictionary is not None:
+        phone_set = phone_set_from_directory(source.dictionary, language)
+    return vocabulary(language, speakers, has_mask, config.using_byte, phone_set=phone_set)
+
+
+def _untrained(unit: _Reader, terms: Vocabulary) -> dict[str, tuple[str, ...]]:
+    """What the voice's maker says that nothing was learned for; most voices say nothing."""
+    if unit.data.get("untrained") is None:
+        return {}
+    given = unit.mapping("untrained")
+    tables = {**terms.units, EMOTION_FIELD: terms.emotions}
+    found = {}
+    for field_name, names in given.data.items():
+        table = tables.get(field_name)
+        if table is None:
+            given.report(field_name, f"is no field: there are {', '.join(tables)}")
+        elif not isinstance(names, list) or not set(map(str, names)) <= set(table):
+            given.refuse(field_name, "must be a list of names that the field has")
+        elif _DEFAULT_EMOTION in names:
+            given.report(field_name, f"holds {_DEFAULT_EMOTION}, which a voice has to speak with")
+        else:
+            found[field_name] = tuple(map(str, names))
+    return found
 
 
 def _check_filled_pauses(terms: Vocabulary, unit: _Reader) -> None:

@@ -358,6 +358,7 @@ def _manifest(
         stages=stages,
         weights=weights,
         provenance=provenance,
+        untrained=terms.untrained,
     )
 
 

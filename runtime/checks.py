@@ -74,7 +74,7 @@ def check_voice(
 
 
 def _names(manifest: VoiceManifest) -> Iterator[str]:
-    if manifest.default_emotion not in manifest.emotions:
+    if manifest.default_emotion not in manifest.trained_emotions:
         yield f"the default emotion {manifest.default_emotion!r} is not one of its emotions"
     unnamed = manifest.speakers == ("",)
     if not unnamed and manifest.default_speaker not in manifest.speakers:

@@ -147,9 +147,10 @@ def _voices(options: argparse.Namespace) -> int:
         except SambertError as error:
             print(f"{folder}\tbroken: {error}")
             continue
+        emotions = len(_real(manifest.trained_emotions))
         print(
             f"{folder}\t{manifest.name}\t{manifest.language}\t{manifest.sample_rate} Hz\t"
-            f"{len(_real(manifest.speakers))} speakers\t{len(_real(manifest.emotions))} emotions"
+            f"{len(_real(manifest.speakers))} speakers\t{emotions} emotions"
         )
     return 0
 
@@ -186,7 +187,7 @@ def _facts(manifest: VoiceManifest) -> dict[str, Any]:
         "nsf": manifest.f0 is not None,
         "filled_pauses": manifest.filled_pauses,
         "speakers": list(_real(manifest.speakers)),
-        "emotions": [n.removeprefix("emotion_") for n in _real(manifest.emotions)],
+        "emotions": [n.removeprefix("emotion_") for n in _real(manifest.trained_emotions)],
         "default_speaker": manifest.default_speaker,
         "default_emotion": manifest.default_emotion.removeprefix("emotion_"),
         "stages": {

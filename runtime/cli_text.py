@@ -238,7 +238,7 @@ def _readings(
     if manifest is None:
         frontend = MandarinFrontend()
     else:
-        frontend = MandarinFrontend(manifest.units, manifest.language)
+        frontend = MandarinFrontend(manifest.trained_units, manifest.language)
     yield from frontend.readings(text, **reading_from_options(options))
 
 
@@ -270,7 +270,7 @@ def _shown(
     elif options.explain:
         from .text.options import English
 
-        phones = None if manifest is None else manifest.units.get("sy")
+        phones = None if manifest is None else manifest.trained_units.get("sy")
         english = English(options.english or English.AUTO)
         yield from table_from_reading(reading, phones, english)
         yield ""

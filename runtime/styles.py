@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import InputError
-from sambert_trt.engines.manifest import VoiceManifest
+from sambert_trt.engines.manifest import EMOTION_FIELD, VoiceManifest
 
 from .text.ranges import INTENSITY, SHIFT, SPEED
 from .text.sentence import Sentence, Symbol
@@ -101,17 +101,20 @@ def conditioning(
     return Conditioning(speaker, emotion, speaker_ids, emotion_ids)
 
 
-def emotion_name(name: str, emotions: Sequence[str]) -> str:
+def emotion_name(name: str, manifest: VoiceManifest) -> str:
     """The full name of an emotion given in full or without `emotion_`.
 
     Raises:
-        InputError: the voice has no such emotion.
+        InputError: the voice has no such emotion, or never learned it.
     """
+    emotions = [entry for entry in manifest.trained_emotions if entry not in RESERVED]
     for candidate in (name, f"emotion_{name}"):
-        if candidate in emotions and candidate not in RESERVED:
+        if candidate in emotions:
             return candidate
-    known = [entry.removeprefix("emotion_") for entry in emotions if entry not in RESERVED]
-    raise InputError(_unknown("emotion", name.removeprefix("emotion_"), known))
+    known, bare = list(map(_bare, emotions)), _bare(name)
+    if any(_bare(entry) == bare for entry in manifest.untrained.get(EMOTION_FIELD, ())):
+        raise InputError(f"the voice never learned emotion {bare!r}; it has {', '.join(known)}")
+    raise InputError(_unknown("emotion", bare, known))
 
 
 def _speaker_ids(
@@ -144,9 +147,9 @@ def _emotion(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
     names, ids = manifest.emotions, None
     wanted = _emotions(sentence, style, manifest.default_emotion)
-    rows = {name: names.index(emotion_name(name, names)) for name in set(wanted) if name}
+    rows = {name: names.index(emotion_name(name, manifest)) for name in set(wanted) if name}
     if isinstance(style.emotion, Mapping):
-        blend = _blend(style.emotion, names, table)
+        blend = _blend(style.emotion, manifest, table)
         vectors = np.stack([table[rows[name]] if name else blend for name in wanted])
     else:
         ids = np.array([rows[name] for name in wanted if name], np.int64)
@@ -181,7 +184,7 @@ def _marked_speaker(symbol: Symbol) -> str | None:
 
 
 def _blend(
-    weights: Mapping[str, float], names: Sequence[str], table: NDArray[np.float32]
+    weights: Mapping[str, float], manifest: VoiceManifest, table: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     for name, weight in weights.items():
         if not is_number(weight) or not 0 <= weight <= _WEIGHT:
@@ -189,7 +192,7 @@ def _blend(
     total = sum(weights.values())
     if not total > 0:
         raise InputError(f"the emotion blend {dict(weights)} has no weight above 0")
-    rows = [table[names.index(emotion_name(name, names))] for name in weights]
+    rows = [table[manifest.emotions.index(emotion_name(name, manifest))] for name in weights]
     parts = [np.float32(w / total) * row for w, row in zip(weights.values(), rows, strict=True)]
     blend: NDArray[np.float32] = np.sum(parts, axis=0, dtype=np.float32)
     return blend
@@ -206,6 +209,10 @@ def check_number(name: str, value: float, least: float, most: float) -> None:
     """Refuses what is no number from `least` to `most`."""
     if not is_number(value) or not least <= value <= most:
         raise InputError(f"{name} {value!r}: needs a number from {least:g} to {most:g}")
+
+
+def _bare(emotion: str) -> str:
+    return emotion.removeprefix("emotion_")
 
 
 def _unknown(kind: str, name: str, known: Sequence[str]) -> str:

@@ -363,6 +363,6 @@ def _warm_frontend(manifest: VoiceManifest) -> MandarinFrontend:
     from .text.ssml_values import pitch_scale_from_rule
 
     pitch = pitch_scale_from_rule(manifest.f0)
-    frontend = MandarinFrontend(manifest.units, manifest.language, pitch=pitch)
+    frontend = MandarinFrontend(manifest.trained_units, manifest.language, pitch=pitch)
     next(frontend.sentences("好"), None)
     return frontend

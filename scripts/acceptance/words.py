@@ -106,7 +106,7 @@ def _sentences() -> list[str]:
 
 def _frontend(manifest: VoiceManifest) -> MandarinFrontend | None:
     try:
-        frontend = MandarinFrontend(manifest.units, manifest.language)
+        frontend = MandarinFrontend(manifest.trained_units, manifest.language)
         next(iter(frontend.sentences("好")), None)
     except SambertError:
         return None

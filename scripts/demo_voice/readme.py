@@ -85,6 +85,7 @@ def _untrained(untrained: Mapping[str, Sequence[str]]) -> str:
     ]
     if not lines:
         return "None: training had them all."
-    return "No sentence of the training had these; what they sound like is chance.\n\n" + "\n".join(
-        lines
-    )
+    return (
+        "Less than one symbol of the training in ten thousand had these. Text is not read with "
+        "them: English is said with Chinese syllables. Such emotions are refused.\n\n"
+    ) + "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which units of a voice's tables no training sentence had: their rows are as they were drawn."""
+"""Which units of a voice's tables training had too seldom to learn them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from sambert_trt.export.phone_sets import MASK, RESERVED
 
 __all__ = ["untrained_units"]
 
+_LEAST = 1e-4
+"""The share of all symbols that a name has to have, to count as learned."""
+
 _EVERYWHERE = {"sy": ("#1", "#2")}
 """Training puts these between words by chance, whatever the corpus has."""
 
@@ -19,7 +22,9 @@ _EVERYWHERE = {"sy": ("#1", "#2")}
 def untrained_units(
     vocabulary: Vocabulary, lines: Iterable[NDArray[np.integer]], emotions: Iterable[str]
 ) -> dict[str, list[str]]:
-    """The names that never occurred, by field of a symbol; padding, end and mask rows left out.
+    """The names that less than one symbol in ten thousand had, by field of a symbol.
+
+    Padding, end and mask rows are left out.
 
     Args:
         vocabulary: the voice's tables.
@@ -27,15 +32,17 @@ def untrained_units(
         emotions: full names of the emotions that were trained on.
     """
     fields = list(vocabulary.units)
-    seen = [np.zeros(len(vocabulary.units[field]), bool) for field in fields]
+    seen = [np.zeros(len(vocabulary.units[field]), np.int64) for field in fields]
     for ling in lines:
-        for column, marks in enumerate(seen):
-            marks[ling[:, column]] = True
+        for column, counts in enumerate(seen):
+            np.add.at(counts, ling[:, column], 1)
     found = {
         field: _unseen(
-            names, {n for n, mark in zip(names, marks, strict=True) if mark}, _EVERYWHERE.get(field)
+            names,
+            {n for n, count in zip(names, counts, strict=True) if count > _LEAST * counts.sum()},
+            _EVERYWHERE.get(field),
         )
-        for (field, names), marks in zip(vocabulary.units.items(), seen, strict=True)
+        for (field, names), counts in zip(vocabulary.units.items(), seen, strict=True)
     }
     return found | {"emo_category": _unseen(vocabulary.emotions, set(emotions))}
 

@@ -67,7 +67,7 @@ def _frontend(settings: Settings) -> MandarinFrontend:
     from sambert_trt.runtime.text import MandarinFrontend
 
     manifest = manifest_from_directory(settings.voice)
-    return MandarinFrontend(manifest.units, manifest.language)
+    return MandarinFrontend(getattr(manifest, "trained_units", manifest.units), manifest.language)
 
 
 def _exhaust(items: Iterator[object]) -> None:

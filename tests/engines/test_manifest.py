@@ -70,6 +70,7 @@ def manifest(f0: F0Rule | None = None) -> VoiceManifest:
         weights={"acoustic": FileRecord("source/a.safetensors", 9, "ef" * 32)},
         provenance={"files": {"am": "x"}, "language_option": None},
         assignments={Placement.CPU: ASSIGNMENT},
+        untrained={"sy": ("a_c",), "emo_category": ("_",)},
     )
 
 
@@ -83,6 +84,15 @@ def test_a_manifest_survives_json(f0: F0Rule | None) -> None:
     assert found == manifest(f0)
     paths = [record.path for record in found.files]
     assert paths == ["styles.npz", "onnx/p.onnx", "onnx/p.int8.onnx"]
+
+
+def test_what_was_never_learned_keeps_its_place_and_is_not_spoken() -> None:
+    found = manifest()
+    assert found.units["sy"] == ("a_c", "~")
+    assert found.trained_units == {"sy": ("~",), "tone": ("tone1",)}
+    assert found.trained_emotions == ("emotion_neutral",)
+    older = {name: value for name, value in DATA.items() if name != "untrained"}
+    assert manifest_from_json(json.dumps(older)).trained_units == found.units
 
 
 def test_int8_is_what_was_assigned_for_the_placement() -> None:
@@ -119,7 +129,9 @@ def test_what_is_no_manifest(text: str) -> None:
         manifest_from_json(text, "here/voice.json")
 
 
-@pytest.mark.parametrize("key", sorted(set(DATA) - {"schema", "variants", "assignments"}))
+@pytest.mark.parametrize(
+    "key", sorted(set(DATA) - {"schema", "variants", "assignments", "untrained"})
+)
 def test_a_missing_key_is_named(key: str) -> None:
     data = {name: value for name, value in DATA.items() if name != key}
     with pytest.raises(SchemaError, match=key):

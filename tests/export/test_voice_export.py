@@ -148,6 +148,19 @@ def test_the_personal_voice_speaks_by_default(folder: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("_quick")
+def test_what_was_never_learned_is_handed_on(folder: Path, tmp_path: Path) -> None:
+    path = folder / "am/config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    untrained = {"sy": ["uar_c", "aa"], "emo_category": ["emotion_fear"]}
+    config["linguistic_unit"]["untrained"] = untrained
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    found = export_voice(only(folder), tmp_path / "v").manifest
+    assert found.untrained == {field: tuple(names) for field, names in untrained.items()}
+    assert "uar_c" in found.units["sy"]
+    assert "emotion_fear" not in found.trained_emotions
+
+
+@pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize("existing", [True, False])
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left")])
 def test_an_interrupted_export_leaves_what_was_there(

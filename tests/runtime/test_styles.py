@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -104,13 +106,29 @@ def test_an_intensity_alone_leaves_the_emotion_to_the_request() -> None:
 
 @pytest.mark.parametrize("name", ["happy", "emotion_happy"])
 def test_an_emotion_may_be_named_in_two_ways(name: str) -> None:
-    assert emotion_name(name, EMOTIONS) == "emotion_happy"
+    assert emotion_name(name, manifest()) == "emotion_happy"
 
 
 @pytest.mark.parametrize("name", ["_", "~", "[MASK]", "", "emotion_", "Happy"])
 def test_what_is_no_emotion(name: str) -> None:
     with pytest.raises(InputError, match="no emotion"):
-        emotion_name(name, EMOTIONS)
+        emotion_name(name, manifest())
+
+
+@pytest.mark.parametrize("name", ["happy", "emotion_happy"])
+def test_an_emotion_that_was_never_learned_is_refused(name: str) -> None:
+    half = replace(manifest(), untrained={"emo_category": ("emotion_happy", "_")})
+    assert emotion_name("sad", half) == "emotion_sad"
+    with pytest.raises(
+        InputError, match="never learned emotion 'happy'; it has none, neutral, sad"
+    ):
+        emotion_name(name, half)
+    sentence = Sentence("", (Symbol(UNITS),))
+    for style in (Style(emotion=name), Style(emotion={name: 1.0, "sad": 2.0})):
+        with pytest.raises(InputError, match="never learned"):
+            conditioning(sentence, style, half, SPEAKER_TABLE, EMOTION_TABLE)
+    found = conditioning(sentence, Style(emotion="sad"), half, SPEAKER_TABLE, EMOTION_TABLE)
+    assert np.array_equal(found.emotion[0], row("sad"))
 
 
 @given(

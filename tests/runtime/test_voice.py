@@ -204,6 +204,21 @@ def test_styles_the_voice_lacks(plain: Voice, style: Style, message: str) -> Non
         plain.say("你好", style)
 
 
+def test_what_was_never_learned_is_not_spoken(copied: Path, opened: Opened) -> None:
+    untrained = {"sy": ["uar_c", "aa"], "emo_category": ["emotion_happy"]}
+    change_manifest(copied, untrained=untrained)
+    voice = opened(copied)
+    said = [symbol.units[:2] for one in voice.sentences("花儿") for symbol in one.symbols]
+    assert said[:4] == [("h_c", "tone1"), ("ua_c", "tone1"), ("ge", "tone5"), ("er_c", "tone5")]
+    assert voice.say(symbols="{uar_c$tone1$s_end$word_end}").samples.size
+    assert voice.say("花儿", style=Style(emotion="sad")).samples.size
+    with pytest.raises(InputError, match="never learned emotion 'happy'"):
+        voice.say("花儿", style=Style(emotion="happy"))
+    change_manifest(copied, untrained={"emo_category": ["emotion_neutral"]})
+    with pytest.raises(VoiceError, match="default emotion 'emotion_neutral' is not one of"):
+        open_voice(copied)
+
+
 def test_a_voice_with_a_speaker_vector_has_no_names(
     tiny_voice: Callable[[str], Path], opened: Opened
 ) -> None:

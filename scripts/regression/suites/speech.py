@@ -116,7 +116,8 @@ def _other_emotion(voice: Voice) -> str | None:
 
     manifest = voice.manifest
     usual = (*RESERVED, manifest.default_emotion, "")
-    return next((name for name in manifest.emotions if name not in usual), None)
+    emotions = getattr(manifest, "trained_emotions", manifest.emotions)  # an older tree
+    return next((name for name in emotions if name not in usual), None)
 
 
 @cache

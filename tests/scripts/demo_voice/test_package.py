@@ -77,7 +77,9 @@ def test_the_exporter_reads_what_was_trained(tmp_path: Path, voice: TrainedVoice
     read = loaded(target)
     assert read.settings.sambert == dataclasses.replace(voice.sambert, max_len=1)
     assert read.settings.hifigan == voice.hifigan
-    assert read.settings.vocabulary == vocabulary("PinYin", ["F7"])
+    untrained = {field: tuple(names) for field, names in UNTRAINED.items()}
+    terms = dataclasses.replace(vocabulary("PinYin", ["F7"]), untrained=untrained)
+    assert read.settings.vocabulary == terms
     assert read.settings.sample_rate == voice.rate
     assert (read.f0 is None) == (not voice.sambert.nsf)
     if read.f0 is not None:
@@ -276,6 +278,16 @@ def test_a_voice_that_cannot_be_read_back_leaves_the_one_before(
         package(torn, target, None, force=True)
     assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["voice"]
+
+
+def test_a_name_needs_more_than_one_symbol_in_ten_thousand() -> None:
+    terms = vocabulary("PinYin", ["F7"])
+    sounds = terms.units["sy"]
+    line = np.zeros((100_000, 4), np.int64)
+    line[:10, 0], line[10:21, 0] = sounds.index("anr_c"), sounds.index("aor_c")
+    found = untrained_units(terms, [line[:50_000], line[50_000:]], [])
+    assert "anr_c" in found["sy"]
+    assert "aor_c" not in found["sy"]
 
 
 def test_units_that_no_training_sentence_had() -> None:
