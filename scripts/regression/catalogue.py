@@ -18,6 +18,8 @@ from typing import Any
 
 from sambert_trt.engines.errors import InputError
 
+from .bands import Band, band_from_entry
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -101,9 +103,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All metrics, in the order they are reported."""
+    """All metrics, in the order they are reported, and the bands of single voices."""
 
     metrics: tuple[Metric, ...]
+    bands: tuple[Band, ...] = ()
 
     @property
     def methods(self) -> dict[str, int]:
@@ -113,7 +116,12 @@ class Catalogue:
     def without_gates(self, names: Collection[str]) -> Catalogue:
         """The catalogue that judges these metrics no longer."""
         metrics = (replace(m, gate=Gate.NONE) if m.name in names else m for m in self.metrics)
-        return Catalogue(tuple(metrics))
+        return replace(self, metrics=tuple(metrics))
+
+    def band(self, measured: str, weights: str) -> Band | None:
+        """Where a measured name has to lie, for a voice of these weights; None: anywhere."""
+        found = (b for b in self.bands if b.metric == measured and weights.startswith(b.weights))
+        return next(found, None)
 
     def unknown(self, measured: Iterable[str]) -> list[str]:
         """The measured names that are of no metric, by name."""
@@ -152,7 +160,8 @@ def catalogue_from_file(path: Path = CATALOGUE) -> Catalogue:
     """Reads the metrics.
 
     Raises:
-        InputError: the file is missing or no TOML, or a metric lacks or misspells a field.
+        InputError: the file is missing or no TOML, or a metric or a band lacks or misspells a
+            field.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -163,7 +172,13 @@ def catalogue_from_file(path: Path = CATALOGUE) -> Catalogue:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"{path}: {', '.join(twice)} stands there twice; keep one")
-    return Catalogue(metrics)
+    catalogue = Catalogue(
+        metrics, tuple(band_from_entry(path, entry) for entry in found.get("band", ()))
+    )
+    for band in catalogue.bands:
+        if catalogue.metric(band.metric).gate is Gate.PAIRED:
+            raise InputError(f"{path}: {band.metric} varies from run to run; take its band out")
+    return catalogue
 
 
 def _metric(path: Path, entry: Mapping[str, Any]) -> Metric:

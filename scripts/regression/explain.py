@@ -11,7 +11,7 @@ from .catalogue import Catalogue, Gate, Metric
 from .history import history_lines, is_meant
 from .registry import SUITES
 from .store import History
-from .words import direction, tolerance
+from .words import direction, quantity, tolerance
 
 __all__ = ["explained", "listed_metrics", "meant"]
 
@@ -59,7 +59,7 @@ def explained(
     """
     for metric in metrics:
         yield f"{metric.name}: {metric.title}"
-        for head, words in _facts(metric):
+        for head, words in (*_facts(metric), *_bands(catalogue, metric)):
             yield f"  {head:10}{words}"
         yield ""
     if history is not None:
@@ -68,9 +68,10 @@ def explained(
 
 
 def _facts(metric: Metric) -> Iterator[tuple[str, str]]:
-    yield "unit", f"{metric.unit or 'a number'}, {direction(metric)}"
+    judged = metric.gate is not Gate.NONE
+    yield "unit", (metric.unit or "a number") + (f", {direction(metric)}" if judged else "")
     yield "judged", _GATES[metric.gate]
-    if metric.gate is not Gate.NONE:
+    if judged:
         yield "may be", f"worse by {tolerance(metric)}"
     yield "measured", metric.how
     if metric.optional:
@@ -80,6 +81,15 @@ def _facts(metric: Metric) -> Iterator[tuple[str, str]]:
     if metric.look:
         yield "look at", metric.look
     yield "alone", f"python scripts/perf.py {_command(metric.suite)}"
+
+
+def _bands(catalogue: Catalogue, metric: Metric) -> Iterator[tuple[str, str]]:
+    for band in catalogue.bands:
+        if metric.matches(band.metric):
+            ends = (quantity(end, metric.unit) for end in (band.least, band.most))
+            where = "" if band.metric == metric.name else f"{band.metric} "
+            told = f"{where}of the weights {band.weights}, whatever the base has: {band.why}"
+            yield "lies in", f"{' to '.join(ends)}, {told}"
 
 
 def _command(suite: str) -> str:

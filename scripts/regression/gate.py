@@ -2,7 +2,8 @@
 
 A `limit` metric fails where the candidate's value is worse than the tolerance. A `paired` one fails
 where the whole interval is, and both sides' values lie apart, twice: in new processes by
-themselves, started where the first look leans that way, and in both looks together.
+themselves, started where the first look leans that way, and in both looks together. A voice with a
+band fails where the candidate's value lies outside of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from enum import Enum, IntEnum
 
 from sambert_trt.engines.errors import InputError
 
+from .bands import Band
 from .catalogue import Better, Catalogue, Gate, Metric, Scale
 from .inference import Change, change_from_samples, middle
 from .record import Record, Samples, SuiteOutcome, SuiteStatus
@@ -183,7 +185,12 @@ def verdicts_from_record(record: Record, catalogue: Catalogue) -> list[Verdict]:
         return []
     crashed = {o.name: o.reason for o in record.outcomes if o.status is SuiteStatus.CRASHED}
     found = judged_values(catalogue, record.base.values, record.candidate.values)
-    verdicts = [_excused(verdict, crashed) for verdict in found]
+    identity = record.candidate.identity
+    weights = "" if identity is None else identity.weights
+    verdicts = [
+        _held(_excused(verdict, crashed), catalogue.band(verdict.name, weights))
+        for verdict in found
+    ]
     if record.second_look is None:
         return verdicts
     return [_looked_again(one, record, record.second_look) for one in verdicts]
@@ -239,6 +246,16 @@ def _excused(verdict: Verdict, crashed: Mapping[str, str]) -> Verdict:
         return verdict
     told = f"{verdict.sentence}: the suite {suite} crashed: {crashed[suite]}"
     return replace(verdict, status=Status.NOT_JUDGED, sentence=told)
+
+
+def _held(verdict: Verdict, band: Band | None) -> Verdict:
+    """Whatever the base has, the candidate's value has to lie in its band."""
+    value = verdict.candidate
+    if band is None or value is None or band.holds(value):
+        return verdict
+    ends = (quantity(end, verdict.metric.unit) for end in (value, band.least, band.most))
+    told = "{} lies outside of {} to {}, where this voice has to be".format(*ends)
+    return replace(verdict, status=Status.WORSE, sentence=f"{verdict.sentence}; {told}: {band.why}")
 
 
 def _of_one_side(

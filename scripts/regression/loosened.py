@@ -28,7 +28,8 @@ def loosened(tree: Path, ours: Catalogue) -> tuple[str, ...]:
         return (f"whether tolerances grew cannot be told: {error}",)
     now = {metric.name: metric for metric in ours.metrics}
     judged = (metric for metric in theirs.metrics if metric.gate is not Gate.NONE)
-    return tuple(told for metric in judged for told in _changes(metric, now.get(metric.name)))
+    changes = (told for metric in judged for told in _changes(metric, now.get(metric.name)))
+    return (*changes, *_widened(theirs, ours))
 
 
 def _changes(base: Metric, now: Metric | None) -> Iterator[str]:
@@ -46,3 +47,13 @@ def _changes(base: Metric, now: Metric | None) -> Iterator[str]:
         yield f"tolerance of {base.name}: {base.tolerance:g} in the base, {now.tolerance:g} now"
     if now.optional and not base.optional:
         yield f"{base.name} may lack now ({now.optional}); in the base it may not"
+
+
+def _widened(theirs: Catalogue, ours: Catalogue) -> Iterator[str]:
+    for base in theirs.bands:
+        now = ours.band(base.metric, base.weights)
+        what = f"band of {base.metric}: {base.least:g} to {base.most:g} in the base"
+        if now is None:
+            yield f"{what}, none now for the weights {base.weights}"
+        elif now.least < base.least or now.most > base.most:
+            yield f"{what}, {now.least:g} to {now.most:g} now"

@@ -18,6 +18,7 @@ SUITES = (
     Suite("plans", "TensorRT plans: layers, bytes, scratch", 1, 1, 8, together=True),
     Suite("reading", "what is read right", 1, 1, 1, together=True),
     Suite("quality", "speech beside the torch reference's", 1, 1, 12, together=True),
+    Suite("manner", "pitch, and what emotions change", 1, 1, 6, together=True),
     Suite("memory", "memory of a process that speaks", 3, 1, 24, together=True),
     Suite("start", "a fresh process until it can speak", 7, 2, 36),
     Suite("load", "opening and closing each stage", 2, 56, 14),

@@ -278,7 +278,7 @@ def without_times(catalogue: Catalogue) -> Catalogue:
     metrics = (
         replace(m, gate=Gate.NONE) if m.gate is Gate.PAIRED else m for m in catalogue.metrics
     )
-    return Catalogue(tuple(metrics))
+    return replace(catalogue, metrics=tuple(metrics))
 
 
 def of_suites(

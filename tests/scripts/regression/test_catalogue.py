@@ -66,6 +66,50 @@ def test_a_line_that_is_wrong_is_named(text: str, named: str, tmp_path: Path) ->
     assert named in str(refused.value)
 
 
+BAND = """
+[[band]]
+metric = "stage.vocoder.seconds"
+weights = "0123456789"
+least = 1
+most = 2.5
+why = "because"
+"""
+SAME = LINE.replace('"paired"', '"limit"')
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (LINE + BAND, "stage.vocoder.seconds varies from run to run"),
+        (
+            SAME + BAND.replace("vocoder.seconds", "vocoder.bytes"),
+            "no metric 'stage.vocoder.bytes'",
+        ),
+        (SAME + BAND.replace("why", "because"), "because, why missing or unknown"),
+        (SAME + BAND.replace("0123456789", "0123"), "weights '0123'; give 8 digits or more"),
+        (SAME + BAND.replace("2.5", "0.5"), "1 to 0.5 holds nothing"),
+        (SAME + BAND.replace("2.5", "nan"), "1 to nan are no numbers"),
+        (SAME + BAND.replace("2.5", '"2"'), "1 to '2' are no numbers"),
+    ],
+)
+def test_a_band_that_is_wrong_is_named(text: str, named: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        read(text, tmp_path)
+    assert named in str(refused.value)
+
+
+def test_a_band_is_of_one_metric_and_one_voice(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.toml"
+    path.write_text(SAME + BAND, encoding="utf-8")
+    catalogue = catalogue_from_file(path)
+    band = catalogue.band("stage.vocoder.seconds", "0123456789abcdef")
+    assert band is not None
+    assert [value for value in (0.9, 1.0, 2.5, 2.6, float("nan")) if band.holds(value)] == [1, 2.5]
+    assert catalogue.band("stage.postnet.seconds", "0123456789abcdef") is None
+    assert catalogue.band("stage.vocoder.seconds", "0123") is None
+    assert catalogue.without_gates(["stage.{stage}.seconds"]).bands == catalogue.bands
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml holds no metrics"):
         catalogue_from_file(tmp_path / "none.toml")

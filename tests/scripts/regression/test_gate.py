@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from regression.bands import Band
 from regression.catalogue import Better, Catalogue, Gate, Metric, Scale
 from regression.gate import (
     ExitStatus,
@@ -242,6 +243,22 @@ def test_a_leaning_metric_fails_where_more_sessions_say_so() -> None:
 def test_a_second_look_that_crashed_leaves_it_open() -> None:
     run = replace(record(timed(), timed(1.1)), second_look=({}, {}))
     assert statuses(run)[NAME] is Status.UNUSABLE
+
+
+@pytest.mark.parametrize("gate", [Gate.LIMIT, Gate.NONE])
+@pytest.mark.parametrize(("least", "most", "failed"), [(110, 120, False), (116, 120, True)])
+def test_a_value_outside_of_its_band_fails_though_nothing_changed(
+    gate: Gate, least: float, most: float, failed: bool
+) -> None:
+    band = Band(NODES, "abababab", least, most, "it was so")
+    metrics = (replace(LIMIT, gate=gate), PAIRED)
+    run = record(timed(), timed())
+    verdict = verdicts_from_record(run, Catalogue(metrics, (band,)))[0]
+    assert verdict.failed is failed
+    told = "115 lies outside of 116 to 120, where this voice has to be: it was so"
+    assert verdict.sentence.endswith(told) is failed
+    other = Catalogue(metrics, (replace(band, weights="cdcdcdcd"),))
+    assert not verdicts_from_record(run, other)[0].failed
 
 
 def test_a_run_of_one_side_has_no_verdicts() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import fake_perf
 import pytest
+from regression.bands import Band
 from regression.catalogue import catalogue_from_file
 from regression.explain import explained, listed_metrics, meant
 from regression.history import history_lines, matching, trends
@@ -111,6 +112,21 @@ def test_explain_names_a_method_that_is_not_the_first() -> None:
         changed = replace(metric, method=method)
         words = explained(CATALOGUE, [changed], "memory.peak", None)
         assert any(line.startswith("  method    2: ") for line in words) is told
+
+
+def test_explain_names_the_bands_of_a_metric() -> None:
+    band = Band("stage.vocoder.seconds", "01234567", 0.001, 0.0025, "it was so")
+    catalogue = replace(CATALOGUE, bands=(band,))
+    words = [
+        line
+        for name in ("stage.vocoder.seconds", "memory.peak")
+        for line in explained(catalogue, meant(catalogue, name), name, None)
+        if line.startswith("  lies in")
+    ]
+    assert words == [
+        "  lies in   1 ms to 2.50 ms, stage.vocoder.seconds of the weights 01234567, whatever the "
+        "base has: it was so"
+    ]
 
 
 def test_explain_shows_last_values() -> None:

@@ -24,8 +24,9 @@ def base(tmp_path: Path) -> Path:
 
 def changed(**fields: Any) -> Catalogue:  # noqa: ANN401
     """The catalogue with another metric of that name."""
-    metrics = catalogue_from_file().metrics
-    return Catalogue(tuple(replace(m, **fields) if m.name == NAME else m for m in metrics))
+    ours = catalogue_from_file()
+    metrics = (replace(m, **fields) if m.name == NAME else m for m in ours.metrics)
+    return replace(ours, metrics=tuple(metrics))
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,22 @@ def test_what_was_loosened_is_told(base: Path, fields: dict[str, Any], told: str
     assert loosened(base, changed(**fields)) == (told,)
 
 
+def test_a_wider_band_is_told(tmp_path: Path, base: Path) -> None:
+    path = base / "scripts" / "regression" / "metrics.toml"
+    text = path.read_text(encoding="utf-8").partition("\n[[band]]")[0]
+    band = {"metric": "voice.bytes", "weights": "01234567", "least": 1, "most": 3, "why": "so"}
+    lines = "".join(f"{name} = {value!r}\n" for name, value in band.items())
+    path.write_text(f"{text}\n[[band]]\n{lines}", encoding="utf-8")
+    theirs = catalogue_from_file(path)
+    assert loosened(base, theirs) == ()
+    for changes, told in (({"most": 2}, ()), ({"least": 0}, ("0 to 3 now",))):
+        ours = replace(theirs, bands=(replace(theirs.bands[0], **changes),))
+        found = loosened(base, ours)
+        assert found == tuple(f"band of voice.bytes: 1 to 3 in the base, {t}" for t in told)
+    (gone,) = loosened(base, replace(theirs, bands=()))
+    assert gone.endswith("in the base, none now for the weights 01234567")
+
+
 @pytest.mark.parametrize("fields", [{}, {"tolerance": 0.01}, {"title": "x", "how": "y"}])
 def test_what_is_the_same_or_stricter_is_not(base: Path, fields: dict[str, Any]) -> None:
     assert loosened(base, changed(**fields)) == ()
@@ -51,7 +68,8 @@ def test_what_is_the_same_or_stricter_is_not(base: Path, fields: dict[str, Any])
 
 def test_a_metric_that_was_only_shown_is_not_missed(base: Path) -> None:
     ours = catalogue_from_file()
-    shown = Catalogue(tuple(m for m in ours.metrics if m.gate is not Gate.NONE))
+    judged = tuple(m for m in ours.metrics if m.gate is not Gate.NONE)
+    shown = replace(ours, metrics=judged)
     assert len(shown.metrics) < len(ours.metrics)
     assert loosened(base, shown) == ()
 
