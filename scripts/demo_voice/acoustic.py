@@ -36,10 +36,12 @@ __all__ = [
     "Memory",
     "decode",
     "encode",
+    "frames_before",
     "predict_durations",
     "predict_prosody",
     "refine",
     "regulate",
+    "styles_of",
     "with_prosody",
 ]
 
@@ -75,6 +77,18 @@ class Memory:
     steps: Tensor
     frames: Tensor
     band: Tensor
+
+
+def styles_of(model: Sambert, emotion: Tensor) -> Tensor:
+    """Rows of the emotion table int64 [B] -> speaker and emotion vectors [B, S + M]."""
+    speaker = model.spk_tokenizer.weight[:1].expand(len(emotion), -1)
+    return torch.cat([speaker, model.emo_tokenizer(emotion)], dim=1)
+
+
+def frames_before(model: Sambert, frames: Tensor) -> Tensor:
+    """Frames [B, L * r, C] -> of each step the last frame of the one before, zeros at first."""
+    r = model.config.outputs_per_step
+    return F.pad(frames[:, r - 1 :: r], (0, 0, 1, 0))[:, :-1]
 
 
 def encode(model: Sambert, ling: Tensor, mask: Tensor, drop: Dropout = NO_DROPOUT) -> Tensor:

@@ -7,7 +7,7 @@ sampling in two passes: Mihaylova & Martins, ACL 2019).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,19 +26,29 @@ from .acoustic import (
     Memory,
     decode,
     encode,
+    frames_before,
     predict_durations,
     predict_prosody,
     refine,
     regulate,
+    styles_of,
     with_prosody,
 )
 from .batches import AcousticBatch, Mixing, Sampler, Sentence
 from .variation import Line, Units
 
 if TYPE_CHECKING:
-    from .dataset import Dataset, Utterance
+    from .dataset import Dataset, DatasetSettings, Utterance
 
-__all__ = ["AcousticSizes", "AcousticTask", "Learning", "frames_of", "voice_vocabulary"]
+__all__ = [
+    "AcousticSizes",
+    "AcousticTask",
+    "Learning",
+    "emotion_rows",
+    "frames_of",
+    "sentence_of",
+    "voice_vocabulary",
+]
 
 EMOTIONS = "emotion_"
 """How the names of the emotion table begin."""
@@ -138,6 +148,24 @@ def frames_of(
     return np.concatenate([utterance.mel, f0[:, None], voiced[:, None]], axis=1, dtype=np.float32)
 
 
+def emotion_rows(settings: DatasetSettings) -> list[int]:
+    """The rows of the emotion table that a dataset's emotions have."""
+    names = voice_vocabulary(settings.speaker).emotions
+    return [names.index(EMOTIONS + one.name) for one in settings.emotions]
+
+
+def sentence_of(
+    utterance: Utterance, settings: DatasetSettings, rows: Sequence[int], *, nsf: bool
+) -> Sentence:
+    """An utterance of a dataset as the model learns it; `rows` as of `emotion_rows`."""
+    pitch, energy = (np.asarray(one, np.float32) for one in (utterance.pitch, utterance.energy))
+    return Sentence(
+        Line(utterance.ling, utterance.duration, pitch, energy),
+        frames_of(utterance, settings.f0_mean, settings.f0_std, nsf=nsf),
+        rows[utterance.emotion],
+    )
+
+
 class AcousticTask:
     """Teaches a `Sambert`.
 
@@ -168,9 +196,7 @@ class AcousticTask:
         self._model = Sambert(sizes.config(), terms).to(device).train()
         self._sizes, self._learning, self._dataset = sizes, learning, dataset
         self._device, self._precision = device, precision
-        self._emotions = [
-            terms.emotions.index(EMOTIONS + one.name) for one in dataset.settings.emotions
-        ]
+        self._emotions = emotion_rows(dataset.settings)
         self._sampler = Sampler(dataset, self._sentence, Units(terms), learning.mixing)
         self.modules: Mapping[str, nn.Module] = {self.averaged: self._model}
         self.optimisers: Mapping[str, torch.optim.Optimizer] = {
@@ -206,19 +232,13 @@ class AcousticTask:
 
     def _sentence(self, utterance: Utterance) -> Sentence:
         facts = self._dataset.settings
-        pitch, energy = (np.asarray(one, np.float32) for one in (utterance.pitch, utterance.energy))
-        return Sentence(
-            Line(utterance.ling, utterance.duration, pitch, energy),
-            frames_of(utterance, facts.f0_mean, facts.f0_std, nsf=self._sizes.nsf),
-            self._emotions[utterance.emotion],
-        )
+        return sentence_of(utterance, facts, self._emotions, nsf=self._sizes.nsf)
 
     def _losses(
         self, batch: AcousticBatch, number: int, random: np.random.Generator
     ) -> dict[str, Tensor]:
         model, drop, mask = self._model, self._learning.dropout, batch.symbols
-        speaker = model.spk_tokenizer.weight[:1].expand(len(mask), -1)
-        styles = torch.cat([speaker, model.emo_tokenizer(batch.emotion)], dim=1)
+        styles = styles_of(model, batch.emotion)
         text = encode(model, batch.ling, mask, drop)
         pitch, energy = predict_prosody(model, text, styles, mask, drop)
         spoken = with_prosody(model, text, batch.pitch, batch.energy, mask)
@@ -249,23 +269,18 @@ class AcousticTask:
     ) -> Tensor:
         """The frames [B, L, C] before each step: true ones, blurred, own ones among them."""
         how, drop = self._learning, self._learning.dropout
-        told = self._before(wanted)
+        told = frames_before(self._model, wanted)
         told = told + random.uniform(0, how.noise) * torch.randn_like(told)
         share = how.own * min(number / how.ramp, 1.0) if random.random() < 0.5 else 0.0
         if share:
             with torch.no_grad():
                 own = decode(self._model, replace(memory, rows=memory.rows.detach()), told, drop)
             mixed = torch.rand(told.shape[:2], device=told.device) < share
-            told = torch.where(mixed[..., None], self._before(own).to(told.dtype), told)
+            told = torch.where(
+                mixed[..., None], frames_before(self._model, own).to(told.dtype), told
+            )
         known = torch.rand(len(told), 1, 1, device=told.device) >= how.forgotten
         return told * known
-
-    def _before(self, frames: Tensor) -> Tensor:
-        """Of each step the last frame of the one before, zeros at first."""
-        last = frames[
-            :, self._model.config.outputs_per_step - 1 :: self._model.config.outputs_per_step
-        ]
-        return F.pad(last, (0, 0, 1, 0))[:, :-1]
 
 
 def _absolute(found: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sambert_trt.engines.errors import OutputError, SourceError
+from sambert_trt.engines.errors import InputError, OutputError, SourceError
 from sambert_trt.engines.private import sync_folder
 from sambert_trt.runtime.audio import replaced_file
 
@@ -29,6 +29,7 @@ __all__ = [
     "Checkpoint",
     "RandomStates",
     "checkpoint_from_file",
+    "checkpoint_of_run",
     "checkpoint_paths",
     "differences",
     "newest_checkpoint",
@@ -177,6 +178,29 @@ def newest_checkpoint(folder: Path) -> Path:
     if not found:
         raise SourceError(f"{folder} holds no checkpoint of a training run; train one into it")
     return found[-1]
+
+
+def checkpoint_of_run(folder: Path, kind: str, fingerprint: str) -> Checkpoint:
+    """The checkpoint with most steps of a training of this kind.
+
+    Args:
+        kind: "acoustic" or "vocoder".
+        fingerprint: of the dataset it has to have learned from.
+
+    Raises:
+        SourceError: the folder has none, a damaged one, or one of the other kind.
+        InputError: it learned from another dataset.
+    """
+    path = newest_checkpoint(folder)
+    found = checkpoint_from_file(path)
+    if found.settings.get("kind") != kind:
+        raise SourceError(
+            f"{path} is of a training of kind {found.settings.get('kind')!r}, wanted is {kind!r}: "
+            "name the acoustic model's folder first, then the vocoder's"
+        )
+    if found.settings.get("dataset") != fingerprint:
+        raise InputError(f"{path} learned from another dataset than the one given; name that one")
+    return found
 
 
 def remove_all_but(folder: Path, number: int) -> None:

@@ -154,6 +154,10 @@ class Dataset:
             ) from error
         return cls(settings, arrays)
 
+    def with_mels(self, mels: NDArray[np.float16]) -> Dataset:
+        """The same utterances with other mels [frames, mels]."""
+        return Dataset(self.settings, {**self._arrays, "mel": mels})
+
     @property
     def fingerprint(self) -> str:
         """Tells its content from others."""

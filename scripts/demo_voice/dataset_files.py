@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from sambert_trt.runtime.audio import replaced_file
 
 from .copies import symbol_means
 from .dataset import FACTS, UTTERANCES, DatasetSettings
+from .growing import growing
 from .parts import LoadedPart, Part, loaded_part
 
 if TYPE_CHECKING:
@@ -164,8 +163,8 @@ def _write_frames(
     """Writes mel, audio, f0 and voiced; returns the energy of each frame [F]."""
     count, recipe = len(gathered.f0), parts[0].recipe
     energy = []
-    mels = _growing(folder / "mel.npy", (count, recipe.bands), np.dtype(np.float16), digest)
-    audio = _growing(folder / "audio.npy", (count * recipe.hop,), np.dtype(np.int16), digest)
+    mels = growing(folder / "mel.npy", (count, recipe.bands), np.dtype(np.float16), digest)
+    audio = growing(folder / "audio.npy", (count * recipe.hop,), np.dtype(np.int16), digest)
     with mels as add_mels, audio as add_audio:
         for part in _loaded(parts):
             normal = (part.arrays["mel"] - gathered.mel_mean) / gathered.mel_std
@@ -173,7 +172,7 @@ def _write_frames(
             add_mels(normal)
             add_audio(part.arrays["audio"])
     for name, values in (("f0", gathered.f0), ("voiced", gathered.voiced)):
-        with _growing(folder / f"{name}.npy", values.shape, values.dtype, digest) as add:
+        with growing(folder / f"{name}.npy", values.shape, values.dtype, digest) as add:
             add(values)
     return np.concatenate(energy)
 
@@ -198,25 +197,3 @@ def _utterance_arrays(
         "pitch": np.where(spoken, pitch, 0).astype(np.float32),
         "energy": np.where(spoken, level, 0).astype(np.float32),
     }
-
-
-@contextmanager
-def _growing(
-    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], digest: _Hash
-) -> Iterator[Callable[[NDArray[Any]], None]]:
-    """A .npy file of known shape that is written piece by piece.
-
-    Not by a memory map: a full disk would end the process instead of raising an error.
-    """
-    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    with replaced_file(path) as temporary, temporary.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-
-        def add(piece: NDArray[Any]) -> None:
-            content = np.ascontiguousarray(piece, dtype).tobytes()
-            digest.update(content)
-            file.write(content)
-
-        yield add
-        file.flush()
-        os.fsync(file.fileno())

@@ -82,14 +82,24 @@ class SegmentSampler:
         dataset: what `prepare` wrote.
         windows: how they are drawn.
         context: frames the generator looks at before and after a frame.
+        spoken: the dataset with other mels, see `spoken_dataset`.
+        share: of windows that have those.
 
     Raises:
         InputError: the options make no sense, or an emotion has no sentence that is long enough.
     """
 
-    def __init__(self, dataset: Dataset, windows: Windows, context: Margins) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        windows: Windows,
+        context: Margins,
+        spoken: Dataset | None = None,
+        share: float = 0.0,
+    ) -> None:
         _check(windows, len(dataset.settings.emotions))
         self._dataset, self._windows, self._context = dataset, windows, context
+        self._spoken, self._share = spoken, share
         self._long = [self._long_enough(one) for one in range(len(dataset.settings.emotions))]
         self._level = np.asarray(dataset.settings.mel_mean, np.float32)
         self._spread = np.asarray(dataset.settings.mel_std, np.float32)
@@ -114,14 +124,18 @@ class SegmentSampler:
         self, emotion: int, margins: Margins, random: np.random.Generator
     ) -> tuple[NDArray[np.float32], ...]:
         """Mel [C, n], f0 [n] and voicing [n] with context, audio [F * hop] without."""
-        sentence = self._dataset[int(random.choice(self._long[emotion]))]
+        index = int(random.choice(self._long[emotion]))
+        sentence = self._dataset[index]
         first = self._first_frame(sentence, margins, random)
         end, hop = first + self._windows.frames, self._dataset.settings.hop
         around = slice(first - margins.left, end + margins.right)
         gain = random.uniform(self._windows.quietest, 1)
+        mel = sentence.mel
+        if self._spoken is not None and random.random() < self._share:
+            mel = self._spoken[index].mel
         audio = np.asarray(sentence.audio[first * hop : end * hop], np.float32) * np.float32(gain)
         return (
-            np.ascontiguousarray(self._quieter(sentence.mel[around], gain).T),
+            np.ascontiguousarray(self._quieter(mel[around], gain).T),
             np.asarray(sentence.f0[around], np.float32),
             np.asarray(sentence.voiced[around], np.float32),
             audio,

@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sambert_trt.engines.errors import InputError, SourceError
-
 from .acoustic_task import EMOTIONS, AcousticSizes, voice_vocabulary
-from .checkpoints import Checkpoint, checkpoint_from_file, newest_checkpoint
+from .checkpoints import checkpoint_of_run
 from .dataset import Dataset
 from .untrained import untrained_units
 from .vocoder import VocoderSizes
@@ -32,8 +30,8 @@ def trained_voice_from_runs(acoustic: Path, vocoder: Path, dataset: Path) -> Tra
         InputError: no dataset, or one of the two learned from another.
     """
     opened = Dataset.open(dataset)
-    speaking = _checkpoint(acoustic, "acoustic", opened)
-    sounding = _checkpoint(vocoder, "vocoder", opened)
+    speaking = checkpoint_of_run(acoustic, "acoustic", opened.fingerprint)
+    sounding = checkpoint_of_run(vocoder, "vocoder", opened.fingerprint)
     facts = opened.settings
     names = [EMOTIONS + one.name for one in facts.emotions]
     terms = voice_vocabulary(facts.speaker)
@@ -49,19 +47,6 @@ def trained_voice_from_runs(acoustic: Path, vocoder: Path, dataset: Path) -> Tra
         untrained=untrained_units(terms, _lines(opened), names),
         attribution=facts.attribution,
     )
-
-
-def _checkpoint(folder: Path, kind: str, dataset: Dataset) -> Checkpoint:
-    path = newest_checkpoint(folder)
-    found = checkpoint_from_file(path)
-    if found.settings.get("kind") != kind:
-        raise SourceError(
-            f"{path} is of a training of kind {found.settings.get('kind')!r}, wanted is {kind!r}: "
-            "name the acoustic model's folder first, then the vocoder's"
-        )
-    if found.settings.get("dataset") != dataset.fingerprint:
-        raise InputError(f"{path} learned from another dataset than the one given; name that one")
-    return found
 
 
 def _lines(dataset: Dataset) -> Iterator[NDArray[np.int64]]:

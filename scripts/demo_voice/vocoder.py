@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,10 @@ from sambert_trt.export.signatures import vocoder_context
 
 from .discriminators import Discriminators, deceit_loss, detection_loss, likeness_loss
 from .mel import MelRecipe
+from .progress import shown
 from .segments import Segments, SegmentSampler, Windows
 from .spectral_losses import LogMel, MultiResolutionStft
+from .spoken import spoken_dataset
 from .synthesis import Margins, Source, copy_synthesis, excitation, generate
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["VocoderLearning", "VocoderSizes", "VocoderTask", "copy_synthesis"]
 
 _HARMONICS = 7
+_MAY_CHANGE = ("spoken_by", "spoken")
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ class VocoderLearning:
             real.
         judges_rate: largest learning rate of the judges.
         gradient: norm to which gradients are cut.
+        spoken_by: folder of an acoustic model's training: the vocoder meets its mels, too. A run
+            may go on with it.
+        spoken: share of windows that have its mels, the others have the recordings'.
     """
 
     rate: float = 1.2e-3
@@ -97,6 +104,8 @@ class VocoderLearning:
     likeness: float = 4.0
     judges_rate: float = 8e-4
     gradient: float = 100.0
+    spoken_by: str | None = None
+    spoken: float = 0.7
     windows: Windows = field(default_factory=Windows)
 
 
@@ -116,7 +125,10 @@ class VocoderTask:
         averaged: the module whose moving average is the vocoder.
 
     Raises:
-        InputError: sizes or windows do not fit, or not the dataset.
+        InputError: sizes or windows do not fit, or not the dataset, or what the acoustic model
+            learned from.
+        SourceError: there is no acoustic model in its folder.
+        OutputError: its mels cannot be written there.
     """
 
     averaged = "generator"
@@ -143,7 +155,9 @@ class VocoderTask:
         self._log_mel = LogMel(MelRecipe(facts.sampling_rate, facts.hop)).to(device)
         self._stft = MultiResolutionStft().to(device)
         context = Margins(*vocoder_context(config))
-        self._sampler = SegmentSampler(dataset, learning.windows, context)
+        self._sampler = SegmentSampler(
+            dataset, learning.windows, context, self._spoken(), learning.spoken
+        )
         self.modules: Mapping[str, nn.Module] = {
             self.averaged: self._generator,
             "discriminators": self._judges,
@@ -158,12 +172,23 @@ class VocoderTask:
 
     def settings(self) -> Mapping[str, Any]:
         """What a training that goes on must have in common with this one."""
+        learning = asdict(self._learning)
         return {
             "kind": "vocoder",
             "dataset": self._dataset.fingerprint,
             "sizes": asdict(self._sizes),
-            "learning": asdict(self._learning),
+            "learning": {name: one for name, one in learning.items() if name not in _MAY_CHANGE},
         }
+
+    def _spoken(self) -> Dataset | None:
+        """The dataset as the acoustic model speaks it; None where the vocoder is not to meet it."""
+        learning = self._learning
+        if not 0 <= learning.spoken <= 1:
+            raise InputError(f"--spoken {learning.spoken}: needs a share from 0 to 1")
+        if learning.spoken_by is None or not learning.spoken:
+            return None
+        with shown("mels") as watcher:
+            return spoken_dataset(Path(learning.spoken_by), self._dataset, self._device, watcher)
 
     def step(self, number: int, random: np.random.Generator) -> Mapping[str, float]:
         """One batch; returns its losses."""

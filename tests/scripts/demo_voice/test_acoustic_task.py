@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from demo_voice import acoustic_task
+from demo_voice.acoustic import frames_before
 from demo_voice.acoustic_task import AcousticSizes, AcousticTask, Learning, frames_of
 from demo_voice.batches import Mixing
 
@@ -89,11 +91,10 @@ def test_a_step_is_the_same_for_the_same_numbers() -> None:
 def test_the_decoder_is_told_its_own_frames_more_and_more(monkeypatch: pytest.MonkeyPatch) -> None:
     passes = []
     learning = task(learning=replace(LEARNING, own=1.0, noise=0.0, forgotten=0.0, ramp=10))
-    before = AcousticTask._before
     monkeypatch.setattr(
-        AcousticTask,
-        "_before",
-        lambda self, frames: passes.append(frames.requires_grad) or before(self, frames),
+        acoustic_task,
+        "frames_before",
+        lambda model, frames: passes.append(frames.requires_grad) or frames_before(model, frames),
     )
     chance = np.random.default_rng(4)
     learning.step(0, chance)
@@ -105,9 +106,10 @@ def test_the_decoder_is_told_its_own_frames_more_and_more(monkeypatch: pytest.Mo
 
 
 def test_the_first_step_is_told_nothing_and_each_other_the_frame_before() -> None:
-    learning = task()
+    model = task().modules["acoustic"]
+    assert isinstance(model, Sambert)
     frames = torch.arange(9.0)[None, :, None].expand(1, 9, 80)
-    assert learning._before(frames)[0, :, 0].tolist() == [0.0, 2.0, 5.0]
+    assert frames_before(model, frames)[0, :, 0].tolist() == [0.0, 2.0, 5.0]
 
 
 def test_the_model_is_the_voices() -> None:

@@ -116,6 +116,24 @@ def test_a_quieter_window_has_the_mel_of_the_quieter_wave() -> None:
     np.testing.assert_allclose(after.mel[one].numpy(), wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_share_of_windows_has_the_other_mels_of_the_same_place(share: float) -> None:
+    class Smoother(Corpus):
+        def __getitem__(self, index: int) -> SimpleNamespace:
+            one = super().__getitem__(index)
+            return SimpleNamespace(**{**vars(one), "mel": one.mel + 5})
+
+    drawing = SegmentSampler(Corpus(), WINDOWS, CONTEXT, Smoother(), share)  # type: ignore[arg-type]
+    random, spoken = np.random.default_rng(7), []
+    for _ in range(40):
+        batch = drawing.draw(random)
+        other = batch.mel[:, 7] > 2
+        assert (other.all(dim=1) | ~other.any(dim=1)).all()
+        assert np.allclose(batch.mel[:, 7] - 5 * other, batch.f0 / 1e5, atol=1e-4)
+        spoken += other[:, 0].tolist()
+    assert np.mean(spoken) == pytest.approx(share, abs=0.08)
+
+
 def test_the_same_chance_draws_the_same_batch() -> None:
     first, again = (sampler().draw(np.random.default_rng(9)) for _ in range(2))
     assert (first.mel == again.mel).all()
