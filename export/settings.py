@@ -31,6 +31,7 @@ from .phone_sets import (
 from .source import VoiceSource, mapping_from_file
 
 __all__ = [
+    "DEFAULT_EMOTION",
     "VoiceSettings",
     "f0_statistics_from_file",
     "hifigan_config_from_file",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 _DEFAULT_LANGUAGE = "PinYin"
-_DEFAULT_EMOTION = "emotion_neutral"
+DEFAULT_EMOTION = "emotion_neutral"
 _NPY_BYTES = 16 << 20
 _WIDTH = 1 << 16
 _LAYERS = 256
@@ -456,8 +457,8 @@ def _untrained(unit: _Reader, terms: Vocabulary) -> dict[str, tuple[str, ...]]:
             given.report(field_name, f"is no field: there are {', '.join(tables)}")
         elif not isinstance(names, list) or not set(map(str, names)) <= set(table):
             given.refuse(field_name, "must be a list of names that the field has")
-        elif _DEFAULT_EMOTION in names:
-            given.report(field_name, f"holds {_DEFAULT_EMOTION}, which a voice has to speak with")
+        elif DEFAULT_EMOTION in names:
+            given.report(field_name, f"holds {DEFAULT_EMOTION}, which a voice has to speak with")
         else:
             found[field_name] = tuple(map(str, names))
     return found

@@ -40,7 +40,7 @@ from .hifigan import Generator
 from .onnx_graphs import GraphReport, write_graph
 from .reference import Reference
 from .sambert import FLEXIBLE_ROWS, Sambert
-from .settings import VoiceSettings, settings_from_source
+from .settings import DEFAULT_EMOTION, VoiceSettings, settings_from_source
 from .source import VoiceSource
 from .stages import stage_modules
 
@@ -351,7 +351,7 @@ def _manifest(
         speakers=terms.speakers if not sambert.se else ("",),
         emotions=terms.emotions,
         default_speaker=_default_speaker(real) if not sambert.se else "",
-        default_emotion="emotion_neutral",
+        default_emotion=DEFAULT_EMOTION,
         filled_pauses=sambert.fp,
         f0=voice.f0,
         styles=file_record(directory, "styles.npz"),

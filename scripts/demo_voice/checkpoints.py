@@ -196,7 +196,7 @@ def checkpoint_of_run(folder: Path, kind: str, fingerprint: str) -> Checkpoint:
     if found.settings.get("kind") != kind:
         raise SourceError(
             f"{path} is of a training of kind {found.settings.get('kind')!r}, wanted is {kind!r}: "
-            "name the acoustic model's folder first, then the vocoder's"
+            "name a folder of that kind"
         )
     if found.settings.get("dataset") != fingerprint:
         raise InputError(f"{path} learned from another dataset than the one given; name that one")

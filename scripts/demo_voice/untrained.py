@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from sambert_trt.engines.manifest import EMOTION_FIELD
 from sambert_trt.export.config import Vocabulary
 from sambert_trt.export.phone_sets import MASK, RESERVED
 
@@ -44,7 +45,7 @@ def untrained_units(
         )
         for (field, names), counts in zip(vocabulary.units.items(), seen, strict=True)
     }
-    return found | {"emo_category": _unseen(vocabulary.emotions, set(emotions))}
+    return found | {EMOTION_FIELD: _unseen(vocabulary.emotions, set(emotions))}
 
 
 def _unseen(names: Iterable[str], seen: set[str], always: Iterable[str] | None = None) -> list[str]:

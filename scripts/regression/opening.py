@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sambert_trt.runtime import Voice
     from sambert_trt.runtime.backend import Backend
 
-__all__ = ["identity_from_settings", "opened_backend", "opened_voice"]
+__all__ = ["identity_from_settings", "learned_emotions", "opened_backend", "opened_voice"]
 
 _PACKAGES = {
     "cpu": ("onnxruntime", "onnxruntime-gpu"),
@@ -97,6 +97,13 @@ def identity_from_settings(settings: Settings) -> Identity:
         backend=_backend_name(settings.backend),
         threads=settings.threads,
     )
+
+
+def learned_emotions(voice: Voice) -> tuple[str, ...]:
+    """The emotions that can be asked for; runtimes that do not know them let one ask for all."""
+    manifest = voice.manifest
+    found: tuple[str, ...] = getattr(manifest, "trained_emotions", manifest.emotions)
+    return found
 
 
 def _graph_files(

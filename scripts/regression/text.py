@@ -1,4 +1,4 @@
-"""What the suites speak: three texts whose words never change. Standard library only."""
+"""What the suites speak: texts whose words never change. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from bench import SENTENCE, TEXT
 
-__all__ = ["LONG", "MEDIUM", "SHORT", "TEXTS"]
+__all__ = ["CLAUSES", "LONG", "MEDIUM", "SHORT", "TEXTS"]
 
 _SENTENCES = tuple(re.findall("[^。]+。", TEXT))
 
@@ -18,6 +18,9 @@ MEDIUM = "".join(_SENTENCES[:2])
 
 LONG = "".join(_SENTENCES[:6])
 """Six sentences, about thirty seconds."""
+
+CLAUSES = tuple(f"{clause}。" for clause in re.findall("[^，。]+", TEXT)[:5])
+"""Five short sentences."""
 
 TEXTS = {"short": SHORT, "medium": MEDIUM, "long": LONG}
 """By the name that `speech.{length}.factor` uses."""

@@ -6,23 +6,20 @@ Nothing here is better or worse in itself; bands hold the figures of a voice tha
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench import TEXT
-
-from ..opening import opened_voice
+from ..opening import learned_emotions, opened_voice
 from ..record import NotMeasured
 from ..suite import Settings
+from ..text import CLAUSES
 
 if TYPE_CHECKING:
     from sambert_trt.runtime import Voice
 
 __all__ = ["rounds"]
 
-_SENTENCES = tuple(f"{clause}。" for clause in re.findall("[^，。]+", TEXT)[:5])
 _EMOTIONS = ("happy", "sad")
 _LEAST_FRAMES = 20
 
@@ -46,18 +43,12 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
         usual = _spoken(voice, None)
         found = {"quality.speech.pitch": usual.pitch}
         for emotion in _EMOTIONS:
-            if f"emotion_{emotion}" in _emotions(voice):
+            if f"emotion_{emotion}" in learned_emotions(voice):
                 other = _spoken(voice, emotion)
                 name = f"quality.emotion.{emotion}"
                 found[f"{name}.pitch"] = 12 * math.log2(other.pitch / usual.pitch)
                 found[f"{name}.rate"] = usual.seconds / other.seconds
     yield found
-
-
-def _emotions(voice: Voice) -> tuple[str, ...]:
-    manifest = voice.manifest
-    found: tuple[str, ...] = getattr(manifest, "trained_emotions", manifest.emotions)  # older trees
-    return found
 
 
 def _spoken(voice: Voice, emotion: str | None) -> _Spoken:
@@ -66,7 +57,7 @@ def _spoken(voice: Voice, emotion: str | None) -> _Spoken:
     from sambert_trt.calibration.pitch import f0_track
     from sambert_trt.runtime import Style
 
-    said = [voice.say(text, style=Style(emotion=emotion), seed=0) for text in _SENTENCES]
+    said = [voice.say(text, style=Style(emotion=emotion), seed=0) for text in CLAUSES]
     hertz = np.concatenate([f0_track(one.samples, one.sample_rate) for one in said])
     voiced = hertz[hertz > 0]
     if len(voiced) < _LEAST_FRAMES:

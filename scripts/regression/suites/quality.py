@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench import TEXT, ids_of
+from bench import ids_of
 
 from sambert_trt.engines.errors import InputError
 
 from ..opening import opened_voice
 from ..record import NotMeasured
 from ..suite import Settings
+from ..text import CLAUSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from sambert_trt.runtime import Voice
 
 __all__ = ["rounds"]
-
-_SENTENCES = tuple(f"{clause}。" for clause in re.findall("[^，。]+", TEXT)[:5])
 
 
 def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
@@ -37,7 +35,7 @@ def rounds(settings: Settings) -> Iterator[Mapping[str, float]]:
     """
     reference = _reference(settings)
     with opened_voice(settings) as voice:
-        found = [_compared(voice, reference, text) for text in _SENTENCES]
+        found = [_compared(voice, reference, text) for text in CLAUSES]
     yield {
         "quality.speech.mel.error": sum(one.mel for one in found) / len(found),
         "quality.speech.distance": sum(one.distance for one in found) / len(found),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from soak import generated_sentences
 
 from ..clock import Clock, clock_of_process
-from ..opening import opened_voice
+from ..opening import learned_emotions, opened_voice
 from ..suite import Settings
 from ..text import LONG, MEDIUM, SHORT
 from ..timing import Task, in_turn, seconds_of
@@ -114,10 +114,8 @@ def _other_emotion(voice: Voice) -> str | None:
     """The first that is not the voice's own; None where it has no other."""
     from sambert_trt.runtime.styles import RESERVED
 
-    manifest = voice.manifest
-    usual = (*RESERVED, manifest.default_emotion, "")
-    emotions = getattr(manifest, "trained_emotions", manifest.emotions)  # an older tree
-    return next((name for name in emotions if name not in usual), None)
+    usual = (*RESERVED, voice.manifest.default_emotion, "")
+    return next((name for name in learned_emotions(voice) if name not in usual), None)
 
 
 @cache

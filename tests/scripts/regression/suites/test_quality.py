@@ -47,7 +47,7 @@ def settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
     """A tiny voice with its checkpoint, and one sentence."""
-    monkeypatch.setattr(quality, "_SENTENCES", quality._SENTENCES[:1])
+    monkeypatch.setattr(quality, "CLAUSES", quality.CLAUSES[:1])
     monkeypatch.setattr(quality, "_reference", lambda settings: loaded_once(settings.source))
     return Settings(tmp_path, tiny_voice("plain"), tmp_path, source=tiny_source("plain"))
 
