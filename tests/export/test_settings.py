@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 
 from sambert_trt.engines.errors import SourceError
 from sambert_trt.export.settings import (
-    f0_statistics_from_file,
     hifigan_config_from_file,
     sambert_config_from_file,
     settings_from_source,
-    speaker_vector_from_file,
 )
 from sambert_trt.export.source import VoiceSource, voice_sources_from_path
+from sambert_trt.export.voice_arrays import f0_statistics_from_file, speaker_vector_from_file
 
 PARAMS: dict[str, Any] = {
     "max_len": 60,
