@@ -11,7 +11,7 @@ from typing import Any
 
 from sambert_trt.engines.errors import SourceError
 
-from .source import mapping_from_file
+from .mapping_files import mapping_from_file
 
 __all__ = ["RATES", "WIDTH", "Reader", "mapping_or_problem", "parameters", "whole", "whole_list"]
 

@@ -5,27 +5,21 @@ Only looks at names and small JSON files; reads no weights. Imports no torch.
 
 from __future__ import annotations
 
-import atexit
-import json
 import logging
 import re
-import reprlib
-import shutil
-import stat
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sambert_trt.engines.errors import SourceError
 
+from .mapping_files import mapping_from_file
+from .voices_archive import unpacked_voices
+
 __all__ = [
     "VoiceSource",
     "checkpoint_in_folder",
-    "mapping_from_file",
     "voice_source_from_files",
     "voice_sources_from_path",
 ]
@@ -33,9 +27,6 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _CONFIGURATION = "configuration.json"
-_SETTINGS_BYTES = 1 << 20
-_ARCHIVE_BYTES = 8 << 30
-_ARCHIVE_FILES = 10_000
 _PERSONAL_VOICE = "F7"
 
 
@@ -203,63 +194,6 @@ def checkpoint_in_folder(folder: Path) -> Path | None:
         elif best is None or int(match[1]) > best[0]:
             best = (int(match[1]), path)
     return best[1] if best else None
-
-
-def mapping_from_file(path: Path) -> dict[str, Any]:
-    """Reads a small YAML or JSON file whose top level is a mapping, with the safe loader only.
-
-    Raises:
-        SourceError: missing, larger than 1 MiB, not UTF-8, not YAML or JSON, or not a mapping.
-    """
-    try:
-        size = path.stat().st_size
-        if size > _SETTINGS_BYTES:
-            raise SourceError(f"{path} has {size} bytes: too large for a settings file")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8 text: {error.reason}") from error
-    data = _json(text, path) if path.suffix == ".json" else _yaml(text, path)
-    if not isinstance(data, dict):
-        raise SourceError(f"{path} holds no settings but {reprlib.repr(data)}")
-    return {str(key): value for key, value in data.items()}
-
-
-def _json(text: str, path: Path) -> object:
-    try:
-        data: object = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is not JSON: {error}") from error
-    return data
-
-
-def _yaml(text: str, path: Path) -> object:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Safe, and without `<<` merges, which can grow a small file without bound."""
-
-        def flatten_mapping(self, node: yaml.MappingNode) -> None:
-            if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "merge keys are not supported", node.start_mark
-                )
-
-    try:
-        data: object = yaml.load(text, Loader)  # noqa: S506 - a subclass of SafeLoader
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        line = " ".join(str(error).split())[:300]
-        raise SourceError(f"{path} is not plain YAML: {line}") from error
-    return data
 
 
 def _sources(path: Path, repository: _Repository, voice: str | None) -> Iterator[VoiceSource]:
@@ -484,7 +418,7 @@ def _voices_folder(path: Path) -> Path | None:
     if (path / "voices").is_dir():
         return path / "voices"
     archive = path / "voices.zip"
-    return _unpacked(archive) if archive.is_file() else None
+    return unpacked_voices(archive) if archive.is_file() else None
 
 
 def _voice_names(folder: Path, voice: str | None) -> list[str]:
@@ -526,47 +460,6 @@ def _mask_in_yaml(am_config: Path) -> bool:
     except SourceError:
         return True
     return unit.get("has_mask", True) is not False
-
-
-def _unpacked(archive: Path) -> Path | None:
-    """Unpacks voices.zip into a temporary folder that is removed when the process ends."""
-    target = Path(tempfile.mkdtemp(prefix="sambert-voices-"))
-    try:
-        _unpack(archive, target)
-    except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
-        raise
-    atexit.register(shutil.rmtree, target, ignore_errors=True)
-    return target / "voices" if (target / "voices").is_dir() else target
-
-
-def _unpack(archive: Path, target: Path) -> None:
-    try:
-        with zipfile.ZipFile(archive) as file:
-            items = file.infolist()
-            _check_archive(archive, items)
-            for item in items:
-                file.extract(item, target)
-    except SourceError:
-        raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise SourceError(f"{archive} cannot be unpacked: {error}; download it again") from error
-    except OSError as error:
-        raise SourceError(f"{archive} cannot be unpacked: {error.strerror or error}") from error
-
-
-def _check_archive(archive: Path, items: Sequence[zipfile.ZipInfo]) -> None:
-    total = sum(item.file_size for item in items)
-    if total > _ARCHIVE_BYTES or len(items) > _ARCHIVE_FILES:
-        raise SourceError(
-            f"{archive} would unpack to {len(items)} files of {total} bytes; at most "
-            f"{_ARCHIVE_FILES} files of {_ARCHIVE_BYTES} bytes are unpacked: unpack it yourself"
-        )
-    for item in items:
-        parts = PurePosixPath(item.filename.replace("\\", "/"))
-        outside = parts.is_absolute() or ".." in parts.parts or ":" in item.filename
-        if outside or stat.S_ISLNK(item.external_attr >> 16):
-            raise SourceError(f"{archive} holds {item.filename!r}, which leads out of the archive")
 
 
 def _dictionary(folder: Path) -> Path | None:

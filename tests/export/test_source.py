@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sambert_trt.engines.errors import SourceError
+from sambert_trt.export.mapping_files import mapping_from_file
 from sambert_trt.export.source import (
     checkpoint_in_folder,
-    mapping_from_file,
     voice_source_from_files,
     voice_sources_from_path,
 )
