@@ -156,19 +156,18 @@ def demo_voice() -> Path:
 
 @pytest.fixture(scope="session")
 def real_voice(shared: Path) -> Path:
-    """The acoustic model with real weights, exported with the demo voice's vocoder."""
+    """The acoustic model with real weights, exported with the first demo voice's vocoder."""
 
     def source() -> object:
         from sambert_trt.export.source import voice_source_from_files
 
-        demo, real = ROOT / "scripts" / "demo_voice" / "voice", shared / "real" / "zhitian_emo"
-        vocoder = next((demo / "voc" / "ckpt").glob("checkpoint_*"))
+        first, real = shared / "real" / "demo_seed", shared / "real" / "zhitian_emo"
         return voice_source_from_files(
             am_config=real / "am/config.yaml",
             am_checkpoint=real / "am/ckpt/checkpoint_0.pth",
-            voc_config=demo / "voc/config.yaml",
-            voc_checkpoint=vocoder,
-            audio_config=demo / "audio_config.yaml",
+            voc_config=first / "voc/config.yaml",
+            voc_checkpoint=first / "voc/ckpt",
+            audio_config=first / "audio_config.yaml",
             name="real",
         )
 
