@@ -214,6 +214,10 @@ class AcousticTask:
             "learning": asdict(self._learning),
         }
 
+    def circumstances(self) -> Mapping[str, Any]:
+        """Nothing may change."""
+        return {}
+
     def step(self, number: int, random: np.random.Generator) -> Mapping[str, float]:
         """One batch; returns its losses."""
         batch = self._sampler.draw(random).to(self._device)

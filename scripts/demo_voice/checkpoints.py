@@ -38,7 +38,7 @@ __all__ = [
     "write_checkpoint",
 ]
 
-SCHEMA = 1
+SCHEMA = 2
 Tensors = dict[str, Tensor]
 _NAME = re.compile(r"checkpoint_(\d+)\.pth")
 _BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
@@ -86,6 +86,7 @@ class Checkpoint:
         modules: state_dict by module.
         optimisers: state_dict by optimiser.
         random: fields of `RandomStates`.
+        history: what `Task.circumstances` said, each with the step `from` which it held.
     """
 
     step: int
@@ -97,6 +98,7 @@ class Checkpoint:
     modules: dict[str, Tensors]
     optimisers: dict[str, dict[str, Any]]
     random: dict[str, Any]
+    history: list[dict[str, Any]]
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:

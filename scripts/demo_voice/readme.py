@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from .scores import Evaluation
 from .tables import markdown_from_evaluation
-from .voice_files import TrainedVoice
+from .voice_files import Heard, TrainedVoice
 
 __all__ = ["attribution_of_voice", "readme_of_voice"]
 
@@ -65,7 +65,15 @@ def _training(voice: TrainedVoice) -> str:
         f"{voice.rate} Hz, frames of {voice.hifigan.hop} samples, "
         f"{voice.hifigan.in_channels} mel bands. The encoder's positions are computed by their "
         "formula: to train on with KAN-TTS, set max_len to 800 and leave position_enc out of the "
-        "checkpoint."
+        "checkpoint." + "".join(map(_met, voice.heard))
+    )
+
+
+def _met(heard: Heard) -> str:
+    share = f"{100 * heard.share:.0f} %"
+    return (
+        f" In the vocoder's steps {heard.first:,} to {heard.last:,}, {share} of what it learned "
+        f"from had mels of the acoustic model as it was after {heard.spoken_by:,} steps."
     )
 
 

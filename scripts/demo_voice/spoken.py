@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,15 +31,23 @@ from .progress import SILENT, Moment, Watcher
 if TYPE_CHECKING:
     from .dataset import Dataset
 
-__all__ = ["spoken_dataset"]
+__all__ = ["Spoken", "spoken_dataset"]
 
 _TOGETHER = 16
 """Sentences of a batch."""
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """A dataset with mels that an acoustic model spoke after that many steps."""
+
+    dataset: Dataset
+    steps: int
+
+
 def spoken_dataset(
     acoustic: Path, dataset: Dataset, device: torch.device, watcher: Watcher = SILENT
-) -> Dataset:
+) -> Spoken:
     """The dataset with mels as an acoustic model speaks them.
 
     They are written into the model's folder, once for each of its checkpoints.
@@ -67,7 +76,7 @@ def spoken_dataset(
         raise InputError(f"{path} cannot be read ({error}): delete it") from error
     if mels.shape != shape:
         raise InputError(f"{path} has shape {mels.shape}, not {shape}: delete it")
-    return dataset.with_mels(mels)
+    return Spoken(dataset.with_mels(mels), saved.step)
 
 
 def _model(saved: Checkpoint, dataset: Dataset, device: torch.device) -> Sambert:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .acoustic_task import EMOTIONS, AcousticSizes, voice_vocabulary
-from .checkpoints import checkpoint_of_run
+from .checkpoints import Checkpoint, checkpoint_of_run
 from .dataset import Dataset
 from .untrained import untrained_units
 from .vocoder import VocoderSizes
-from .voice_files import TrainedVoice
+from .voice_files import Heard, TrainedVoice
 
 __all__ = ["trained_voice_from_runs"]
 
@@ -46,6 +46,17 @@ def trained_voice_from_runs(acoustic: Path, vocoder: Path, dataset: Path) -> Tra
         f0=(facts.f0_mean, facts.f0_std),
         untrained=untrained_units(terms, _lines(opened), names),
         attribution=facts.attribution,
+        heard=_heard(sounding),
+    )
+
+
+def _heard(vocoder: Checkpoint) -> tuple[Heard, ...]:
+    parts = vocoder.history
+    ends = [*(part["from"] for part in parts[1:]), vocoder.step]
+    return tuple(
+        Heard(part["from"] + 1, end, part["spoken_by"], part["spoken"])
+        for part, end in zip(parts, ends, strict=True)
+        if "spoken_by" in part and end > part["from"]
     )
 
 

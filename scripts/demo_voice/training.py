@@ -59,6 +59,10 @@ class Task(Protocol):
         """What a checkpoint must agree with to be resumed: sizes, the dataset's fingerprint."""
         ...
 
+    def circumstances(self) -> Mapping[str, Any]:
+        """What a run may go on with differently and a checkpoint remembers; mostly nothing."""
+        ...
+
 
 @dataclass(frozen=True)
 class Outcome:

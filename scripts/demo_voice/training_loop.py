@@ -5,7 +5,7 @@ It knows no model: what is trained is a `Task`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,12 @@ class TrainingLoop:
         self._before = 0.0
         self._peaks = [float(group["lr"]) for group in _groups(task)]
         self._settings = plain_settings(_settings(task))
+        self._history: list[dict[str, Any]] = []
         self._average = MovingAverage(task.modules[task.averaged], options.average)
         self._random = np.random.default_rng(options.seed)
         torch.manual_seed(options.seed)
         self._resume()
+        self._history = _continued(self._history, self._step, task.circumstances())
         self._log = LossLog(folder / LOSSES, self._step)
         self._saved = self._told = self._step
         self._started = self._saved_at = self._told_at = clock()
@@ -97,6 +99,7 @@ class TrainingLoop:
         self._average.load(saved.average)
         RandomStates(**saved.random).restore(self._random)
         self._step, self._before, self._skipped = saved.step, saved.seconds, saved.skipped
+        self._history = saved.history
 
     def go_on(self, stopped: Callable[[], bool]) -> None:
         """Steps to the end, and keeps what was reached."""
@@ -201,6 +204,7 @@ class TrainingLoop:
             modules={name: dict(one.state_dict()) for name, one in task.modules.items()},
             optimisers={name: one.state_dict() for name, one in task.optimisers.items()},
             random=RandomStates.taken(self._random).plain(),
+            history=self._history,
         )
 
     def _draw(self) -> None:
@@ -217,6 +221,15 @@ def _failure(act: Callable[[], None]) -> OutputError | None:
 
 def _groups(task: Task) -> list[dict[str, Any]]:
     return [group for optimiser in task.optimisers.values() for group in optimiser.param_groups]
+
+
+def _continued(
+    history: Sequence[dict[str, Any]], step: int, circumstances: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The history with what holds from this step on, where that is new."""
+    now = {"from": step, **plain_settings(circumstances)}
+    last = history[-1] if history else {}
+    return [*history] if last == {**now, "from": last.get("from")} else [*history, now]
 
 
 def _settings(task: Task) -> dict[str, Any]:

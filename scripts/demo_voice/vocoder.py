@@ -26,7 +26,7 @@ from .mel import MelRecipe
 from .progress import shown
 from .segments import Segments, SegmentSampler, Windows
 from .spectral_losses import LogMel, MultiResolutionStft
-from .spoken import spoken_dataset
+from .spoken import Spoken, spoken_dataset
 from .synthesis import Margins, Source, copy_synthesis, excitation, generate
 
 if TYPE_CHECKING:
@@ -154,9 +154,13 @@ class VocoderTask:
         self._judges = Discriminators().to(device).train()
         self._log_mel = LogMel(MelRecipe(facts.sampling_rate, facts.hop)).to(device)
         self._stft = MultiResolutionStft().to(device)
-        context = Margins(*vocoder_context(config))
+        self._spoken = self._asked_to_speak()
         self._sampler = SegmentSampler(
-            dataset, learning.windows, context, self._spoken(), learning.spoken
+            dataset,
+            learning.windows,
+            Margins(*vocoder_context(config)),
+            None if self._spoken is None else self._spoken.dataset,
+            learning.spoken,
         )
         self.modules: Mapping[str, nn.Module] = {
             self.averaged: self._generator,
@@ -180,7 +184,13 @@ class VocoderTask:
             "learning": {name: one for name, one in learning.items() if name not in _MAY_CHANGE},
         }
 
-    def _spoken(self) -> Dataset | None:
+    def circumstances(self) -> Mapping[str, Any]:
+        """Steps of the acoustic model whose mels the vocoder meets, and the share of windows."""
+        if self._spoken is None:
+            return {}
+        return {"spoken_by": self._spoken.steps, "spoken": self._learning.spoken}
+
+    def _asked_to_speak(self) -> Spoken | None:
         """The dataset as the acoustic model speaks it; None where the vocoder is not to meet it."""
         learning = self._learning
         if not 0 <= learning.spoken <= 1:

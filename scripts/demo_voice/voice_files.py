@@ -41,6 +41,19 @@ _FIELDS = "sy,tone,syllable_flag,word_segment,emo_category,speaker_category"
 
 
 @dataclass(frozen=True)
+class Heard:
+    """In steps `first` to `last` of the vocoder: mels that the acoustic model spoke.
+
+    It was `spoken_by` steps old; `share` is that of windows that had its mels.
+    """
+
+    first: int
+    last: int
+    spoken_by: int
+    share: float
+
+
+@dataclass(frozen=True)
 class TrainedVoice:
     """What two trainings and their dataset give.
 
@@ -54,6 +67,7 @@ class TrainedVoice:
         f0: mean and standard deviation in hertz, of a voice with NSF.
         untrained: names that no training sentence had, by field.
         attribution: whose recordings it was trained on.
+        heard: which mels of the acoustic model the vocoder met beside those of recordings.
     """
 
     sambert: SambertConfig
@@ -66,6 +80,7 @@ class TrainedVoice:
     f0: tuple[float, float]
     untrained: Mapping[str, Sequence[str]]
     attribution: str
+    heard: Sequence[Heard] = ()
 
 
 def contents_of_voice(voice: TrainedVoice) -> dict[str, bytes]:

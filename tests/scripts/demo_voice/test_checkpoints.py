@@ -44,6 +44,7 @@ def checkpoint() -> Checkpoint:
         modules={"model": dict(model.state_dict())},
         optimisers={"model": optimiser.state_dict()},
         random=RandomStates.taken(np.random.default_rng(3)).plain(),
+        history=[{"from": 0}, {"from": 3, "spoken": 0.5}],
     )
 
 
@@ -53,6 +54,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, checkpoint: Checkpoint
     assert path == newest_checkpoint(tmp_path) == tmp_path / "checkpoint_7.pth"
     assert (found.step, found.seconds, found.skipped) == (7, 1.5, 1)
     assert (found.settings, found.averaged) == (checkpoint.settings, "model")
+    assert found.history == checkpoint.history
     for name, tensor in checkpoint.modules["model"].items():
         assert torch.equal(found.modules["model"][name], tensor)
         assert torch.equal(found.average[name], tensor)
@@ -99,7 +101,7 @@ def test_a_file_that_asks_to_run_code_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "checkpoint_1.pth"
-    torch.save({"schema": 1, "step": _Code()}, path)
+    torch.save({"schema": 2, "step": _Code()}, path)
     with pytest.raises(SourceError, match=r"checkpoint_1.pth cannot be read"):
         checkpoint_from_file(path)
     path.write_bytes(pickle.dumps(_Code(), protocol=2))
@@ -122,11 +124,11 @@ def test_a_file_that_is_cut_off_is_named(
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ({"model": {}, "steps": 3}, "no checkpoint of a training run of schema 1"),
+        ({"model": {}, "steps": 3}, "no checkpoint of a training run of schema 2"),
         ([1, 2], "no checkpoint of a training run"),
-        ({"schema": 2}, r"found 2"),
-        ({"schema": 1, "step": "7"}, "its step should be int, not str"),
-        ({"schema": 1, "step": 7, "seconds": 1.0}, "its skipped should be int, not NoneType"),
+        ({"schema": 1}, r"found 1"),
+        ({"schema": 2, "step": "7"}, "its step should be int, not str"),
+        ({"schema": 2, "step": 7, "seconds": 1.0}, "its skipped should be int, not NoneType"),
     ],
 )
 def test_something_else_is_refused(tmp_path: Path, content: object, told: str) -> None:

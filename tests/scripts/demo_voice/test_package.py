@@ -17,7 +17,13 @@ from demo_voice.package import FLOOR, package
 from demo_voice.readme import attribution_of_voice
 from demo_voice.scores import Evaluation
 from demo_voice.untrained import untrained_units
-from demo_voice.voice_files import TrainedVoice, contents_of_voice, half_acoustic, half_vocoder
+from demo_voice.voice_files import (
+    Heard,
+    TrainedVoice,
+    contents_of_voice,
+    half_acoustic,
+    half_vocoder,
+)
 from torch import Tensor
 from warm_reader import warm_reader
 
@@ -197,7 +203,16 @@ def test_the_floor_itself_is_good_enough(tmp_path: Path, voice: TrainedVoice) ->
     package(voice, tmp_path / "voice", evaluation_of(voice, FLOOR))
     readme = (tmp_path / "voice" / "README.md").read_text(encoding="utf-8")
     assert "Packaged although" not in readme
+    assert "of what it learned from had mels" not in readme
     assert "| syllables heard wrongly | at most 10.0 % | 15.0 % | missed |" in readme
+
+
+@pytest.mark.parametrize("voice", ["plain"], indirect=True)
+def test_the_readme_says_which_mels_the_vocoder_met(tmp_path: Path, voice: TrainedVoice) -> None:
+    heard = (Heard(31, 34, 1100, 0.7),)
+    package(dataclasses.replace(voice, heard=heard), tmp_path / "voice", None, force=True)
+    readme = (tmp_path / "voice" / "README.md").read_text(encoding="utf-8")
+    assert "steps 31 to 34, 70 % of what it learned from had mels" in readme
 
 
 @pytest.mark.parametrize("voice", ["plain"], indirect=True)

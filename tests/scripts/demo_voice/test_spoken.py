@@ -45,7 +45,9 @@ def trained(dataset: Dataset, folder: Path, steps: int, kind: str = "acoustic") 
     folder.mkdir()
     write_checkpoint(
         folder,
-        Checkpoint(steps, 1.0, 0, settings, "acoustic", average, {"acoustic": average}, {}, states),
+        Checkpoint(
+            steps, 1.0, 0, settings, "acoustic", average, {"acoustic": average}, {}, states, []
+        ),
     )
     return folder
 
@@ -59,8 +61,8 @@ def distance(one: Dataset, other: Dataset) -> float:
 def test_mels_come_nearer_to_the_recordings_and_all_else_is_theirs(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    early = spoken_dataset(trained(dataset, tmp_path / "a", 1), dataset, CPU)
-    late = spoken_dataset(trained(dataset, tmp_path / "b", 25), dataset, CPU)
+    early = spoken_dataset(trained(dataset, tmp_path / "a", 1), dataset, CPU).dataset
+    late = spoken_dataset(trained(dataset, tmp_path / "b", 25), dataset, CPU).dataset
     assert distance(late, dataset) < 0.8 * distance(early, dataset)
     for index in range(len(dataset)):
         ours, theirs = late[index], dataset[index]
@@ -73,10 +75,10 @@ def test_a_sentence_says_the_same_alone(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = trained(dataset, tmp_path / "am", 3)
-    together = spoken_dataset(folder, dataset, CPU)
+    together = spoken_dataset(folder, dataset, CPU).dataset
     (folder / "spoken-3.npy").unlink()
     monkeypatch.setattr(spoken, "_TOGETHER", 1)
-    alone = spoken_dataset(folder, dataset, CPU)
+    alone = spoken_dataset(folder, dataset, CPU).dataset
     for index in range(len(dataset)):
         np.testing.assert_allclose(alone[index].mel, together[index].mel, atol=2e-3)
 
@@ -85,9 +87,9 @@ def test_it_speaks_once_for_each_checkpoint(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = trained(dataset, tmp_path / "am", 2)
-    first = spoken_dataset(folder, dataset, CPU)
+    first = spoken_dataset(folder, dataset, CPU).dataset
     monkeypatch.setattr(spoken, "_spoken", None)
-    again = spoken_dataset(folder, dataset, CPU)
+    again = spoken_dataset(folder, dataset, CPU).dataset
     assert np.array_equal(first[0].mel, again[0].mel)
     assert [path.name for path in folder.glob("*spoken*")] == ["spoken-2.npy"]
 
@@ -142,9 +144,11 @@ def test_a_vocoder_goes_on_with_what_the_model_speaks(dataset: Dataset, tmp_path
     for how in (learning, hearing, replace(hearing, spoken=0.0)):
         torch.manual_seed(0)
         task = VocoderTask(dataset, VocoderSizes(16), how, CPU)
-        steps.append((task.settings(), dict(task.step(0, np.random.default_rng(1)))))
+        losses = dict(task.step(0, np.random.default_rng(1)))
+        steps.append((task.settings(), losses, task.circumstances()))
     assert steps[0][0] == steps[1][0]
     assert steps[0] == steps[2]
     assert steps[0][1]["mel"] != steps[1][1]["mel"]
+    assert (steps[0][2], steps[1][2]) == ({}, {"spoken_by": 2, "spoken": 1.0})
     with pytest.raises(InputError, match=r"--spoken 1\.5: needs a share"):
         VocoderTask(dataset, VocoderSizes(16), replace(hearing, spoken=1.5), CPU)

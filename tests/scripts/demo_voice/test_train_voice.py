@@ -65,6 +65,9 @@ class Toy:
     def settings(self) -> Mapping[str, Any]:
         return {"units": self._sizes.units, "dataset": self._dataset.name}
 
+    def circumstances(self) -> Mapping[str, Any]:
+        return {}
+
     def step(self, number: int, random: np.random.Generator) -> Mapping[str, float]:
         self._dataset.happens(number)
         loss = self.net(torch.ones(1, self._sizes.units)).square().sum()

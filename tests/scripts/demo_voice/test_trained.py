@@ -15,6 +15,7 @@ from demo_voice.checkpoints import Checkpoint, RandomStates, write_checkpoint
 from demo_voice.dataset import Dataset, DatasetSettings, Emotion
 from demo_voice.trained import trained_voice_from_runs
 from demo_voice.vocoder import VocoderSizes
+from demo_voice.voice_files import Heard
 from torch import nn
 
 from sambert_trt.engines.errors import InputError, SourceError
@@ -23,6 +24,12 @@ from sambert_trt.export.sambert import Sambert
 
 SMALL = AcousticSizes(32, 1, 16, 16, 16, 16)
 THIN = VocoderSizes(channels=16)
+HISTORY = [
+    {"from": 0},
+    {"from": 2, "spoken_by": 7, "spoken": 0.5},
+    {"from": 4, "spoken_by": 9, "spoken": 0.5},
+    {"from": 4, "spoken_by": 12, "spoken": 0.7},
+]
 
 
 @pytest.fixture
@@ -55,7 +62,7 @@ def checkpoint(folder: Path, kind: str, module: nn.Module, step: int, **settings
     write_checkpoint(
         folder,
         Checkpoint(step, 1.0, 0, content, "model", average, {"model": dict(module.state_dict())},
-                   {}, states.plain()),
+                   {}, states.plain(), HISTORY),
     )  # fmt: skip
 
 
@@ -75,6 +82,7 @@ def test_the_newest_averages_and_the_facts_of_the_dataset(
 ) -> None:
     voice = trained_voice_from_runs(*runs, tmp_path)
     assert voice.steps == (12, 5)
+    assert voice.heard == (Heard(3, 4, 7, 0.5), Heard(5, 5, 12, 0.7))
     assert voice.sambert == SMALL.config()
     assert voice.hifigan == THIN.config()
     assert all(

@@ -47,10 +47,14 @@ class Toy:
         self.optimisers = {"net": torch.optim.Adam(self.net.parameters(), 0.01)}
         self.events, self.spoiled = dict(events or {}), spoiled
         self.facts: dict[str, Any] = {"sizes": {"units": 4}}
+        self.hears: dict[str, Any] = {}
         self.rates: list[float] = []
 
     def settings(self) -> Mapping[str, Any]:
         return self.facts
+
+    def circumstances(self) -> Mapping[str, Any]:
+        return self.hears
 
     def step(self, number: int, random: np.random.Generator) -> Mapping[str, float]:
         self.rates.append(float(self.optimisers["net"].param_groups[0]["lr"]))
@@ -184,6 +188,15 @@ def test_a_run_may_go_on_with_lower_rates(tmp_path: Path) -> None:
     run(task, tmp_path, replace(TEN, rates=0.25))
     run(plain, tmp_path / "whole", TEN)
     assert task.rates == pytest.approx([0.25 * rate for rate in plain.rates[5:]])
+
+
+def test_a_checkpoint_remembers_what_changed_on_the_way(tmp_path: Path) -> None:
+    for steps, hears in ((2, {}), (3, {}), (5, {"spoken_by": 7}), (6, {"spoken_by": 7}), (8, {})):
+        task = Toy()
+        task.hears = hears
+        run(task, tmp_path, replace(TEN, steps=steps))
+    found = checkpoint_from_file(newest_checkpoint(tmp_path)).history
+    assert found == [{"from": 0}, {"from": 3, "spoken_by": 7}, {"from": 6}]
 
 
 def test_hours_end_a_run_and_lower_its_rates(tmp_path: Path) -> None:
