@@ -16,12 +16,11 @@ from sambert_trt.engines.errors import SourceError
 from .config import HifiganConfig, SambertConfig, Vocabulary
 from .config_reader import RATES, Reader, mapping_or_problem
 from .hifigan_settings import hifigan_settings
-from .sambert_settings import DEFAULT_EMOTION, sambert_settings
+from .sambert_settings import sambert_settings
 from .source import VoiceSource
 from .voice_arrays import f0_statistics_from_file, speaker_vector_from_file
 
 __all__ = [
-    "DEFAULT_EMOTION",
     "VoiceSettings",
     "hifigan_config_from_file",
     "sambert_config_from_file",

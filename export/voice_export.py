@@ -40,7 +40,8 @@ from .hifigan import Generator
 from .onnx_graphs import GraphReport, write_graph
 from .reference import Reference
 from .sambert import FLEXIBLE_ROWS, Sambert
-from .settings import DEFAULT_EMOTION, VoiceSettings, settings_from_source
+from .sambert_settings import DEFAULT_EMOTION
+from .settings import VoiceSettings, settings_from_source
 from .source import VoiceSource
 from .stages import stage_modules
 

@@ -86,7 +86,7 @@ class Checkpoint:
         modules: state_dict by module.
         optimisers: state_dict by optimiser.
         random: fields of `RandomStates`.
-        history: what `Task.circumstances` said, each with the step `from` which it held.
+        history: what `Task.circumstances` said, and after how many steps: {"after": 0, "had": {}}.
     """
 
     step: int

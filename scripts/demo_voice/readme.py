@@ -70,7 +70,7 @@ def _training(voice: TrainedVoice) -> str:
 
 
 def _met(heard: Heard) -> str:
-    share = f"{100 * heard.share:.0f} %"
+    share = f"{100 * heard.spoken:.0f} %"
     return (
         f" In the vocoder's steps {heard.first:,} to {heard.last:,}, {share} of what it learned "
         f"from had mels of the acoustic model as it was after {heard.spoken_by:,} steps."

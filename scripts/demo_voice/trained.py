@@ -52,11 +52,11 @@ def trained_voice_from_runs(acoustic: Path, vocoder: Path, dataset: Path) -> Tra
 
 def _heard(vocoder: Checkpoint) -> tuple[Heard, ...]:
     parts = vocoder.history
-    ends = [*(part["from"] for part in parts[1:]), vocoder.step]
+    ends = [*(part["after"] for part in parts[1:]), vocoder.step]
     return tuple(
-        Heard(part["from"] + 1, end, part["spoken_by"], part["spoken"])
+        Heard(part["after"] + 1, end, **part["had"])
         for part, end in zip(parts, ends, strict=True)
-        if "spoken_by" in part and end > part["from"]
+        if part["had"] and end > part["after"]
     )
 
 

@@ -227,9 +227,9 @@ def _continued(
     history: Sequence[dict[str, Any]], step: int, circumstances: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The history with what holds from this step on, where that is new."""
-    now = {"from": step, **plain_settings(circumstances)}
-    last = history[-1] if history else {}
-    return [*history] if last == {**now, "from": last.get("from")} else [*history, now]
+    now = plain_settings(circumstances)
+    same = bool(history) and history[-1]["had"] == now
+    return [*history] if same else [*history, {"after": step, "had": now}]
 
 
 def _settings(task: Task) -> dict[str, Any]:

@@ -44,13 +44,13 @@ _FIELDS = "sy,tone,syllable_flag,word_segment,emo_category,speaker_category"
 class Heard:
     """In steps `first` to `last` of the vocoder: mels that the acoustic model spoke.
 
-    It was `spoken_by` steps old; `share` is that of windows that had its mels.
+    It was `spoken_by` steps old; `spoken` is the share of windows that had its mels.
     """
 
     first: int
     last: int
     spoken_by: int
-    share: float
+    spoken: float
 
 
 @dataclass(frozen=True)

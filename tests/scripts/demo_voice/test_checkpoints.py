@@ -44,7 +44,7 @@ def checkpoint() -> Checkpoint:
         modules={"model": dict(model.state_dict())},
         optimisers={"model": optimiser.state_dict()},
         random=RandomStates.taken(np.random.default_rng(3)).plain(),
-        history=[{"from": 0}, {"from": 3, "spoken": 0.5}],
+        history=[{"after": 0, "had": {}}, {"after": 3, "had": {"spoken": 0.5}}],
     )
 
 

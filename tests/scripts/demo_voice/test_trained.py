@@ -24,11 +24,11 @@ from sambert_trt.export.sambert import Sambert
 
 SMALL = AcousticSizes(32, 1, 16, 16, 16, 16)
 THIN = VocoderSizes(channels=16)
-HISTORY = [
-    {"from": 0},
-    {"from": 2, "spoken_by": 7, "spoken": 0.5},
-    {"from": 4, "spoken_by": 9, "spoken": 0.5},
-    {"from": 4, "spoken_by": 12, "spoken": 0.7},
+HISTORY: list[dict[str, Any]] = [
+    {"after": 0, "had": {}},
+    {"after": 2, "had": {"spoken_by": 7, "spoken": 0.5}},
+    {"after": 4, "had": {"spoken_by": 9, "spoken": 0.5}},
+    {"after": 4, "had": {"spoken_by": 12, "spoken": 0.7}},
 ]
 
 

@@ -196,7 +196,11 @@ def test_a_checkpoint_remembers_what_changed_on_the_way(tmp_path: Path) -> None:
         task.hears = hears
         run(task, tmp_path, replace(TEN, steps=steps))
     found = checkpoint_from_file(newest_checkpoint(tmp_path)).history
-    assert found == [{"from": 0}, {"from": 3, "spoken_by": 7}, {"from": 6}]
+    assert [(part["after"], part["had"]) for part in found] == [
+        (0, {}),
+        (3, {"spoken_by": 7}),
+        (6, {}),
+    ]
 
 
 def test_hours_end_a_run_and_lower_its_rates(tmp_path: Path) -> None:
