@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from .acoustic import (
     with_prosody,
 )
 from .batches import AcousticBatch, Mixing, Sampler, Sentence
+from .beginnings import begin_acoustic
 from .variation import Line, Units
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class Learning:
         source: weight of f0 and voicing beside the mels, with NSF.
         gradient: norm to which gradients are cut.
         rate: largest learning rate of Adam.
+        begin_with: a voice folder; the first weights are those of its acoustic model.
     """
 
     noise: float = 0.4
@@ -128,6 +131,7 @@ class Learning:
     source: float = 0.2
     gradient: float = 1.0
     rate: float = 1e-3
+    begin_with: str | None = None
     dropout: Dropout = field(default_factory=Dropout)
     mixing: Mixing = field(default_factory=Mixing)
 
@@ -180,6 +184,10 @@ class AcousticTask:
         modules: `acoustic`, the model.
         optimisers: `acoustic`.
         averaged: the module whose moving average is the voice.
+
+    Raises:
+        InputError: the voice to begin with has a model of other sizes or id tables.
+        SourceError: it cannot be read.
     """
 
     averaged = "acoustic"
@@ -193,7 +201,12 @@ class AcousticTask:
         precision: torch.dtype = torch.float32,
     ) -> None:
         terms = voice_vocabulary(dataset.settings.speaker)
-        self._model = Sambert(sizes.config(), terms).to(device).train()
+        self._model = Sambert(sizes.config(), terms)
+        self._untrained_before: dict[str, list[str]] | None = None
+        if learning.begin_with is not None:
+            voice = Path(learning.begin_with)
+            self._untrained_before = begin_acoustic(self._model, terms, voice)
+        self._model.to(device).train()
         self._sizes, self._learning, self._dataset = sizes, learning, dataset
         self._device, self._precision = device, precision
         self._emotions = emotion_rows(dataset.settings)
@@ -212,6 +225,7 @@ class AcousticTask:
             "dataset": self._dataset.fingerprint,
             "sizes": asdict(self._sizes),
             "learning": asdict(self._learning),
+            "untrained_before": self._untrained_before,
         }
 
     def circumstances(self) -> Mapping[str, Any]:

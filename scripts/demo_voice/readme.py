@@ -65,7 +65,18 @@ def _training(voice: TrainedVoice) -> str:
         f"{voice.rate} Hz, frames of {voice.hifigan.hop} samples, "
         f"{voice.hifigan.in_channels} mel bands. The encoder's positions are computed by their "
         "formula: to train on with KAN-TTS, set max_len to 800 and leave position_enc out of the "
-        "checkpoint." + "".join(map(_met, voice.heard))
+        "checkpoint." + "".join(map(_met, voice.heard)) + _began(voice.began_with)
+    )
+
+
+def _began(voices: tuple[str | None, str | None]) -> str:
+    models = zip(("acoustic model", "vocoder"), voices, strict=True)
+    named = [f"the {model} with those of {voice}" for model, voice in models if voice]
+    if not named:
+        return ""
+    told = " and ".join(named)
+    return (
+        f" It did not begin with chance weights, but {told}, whose licence binds this voice, too."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +44,27 @@ def trained_voice_from_runs(acoustic: Path, vocoder: Path, dataset: Path) -> Tra
         rate=facts.sampling_rate,
         speaker=facts.speaker,
         f0=(facts.f0_mean, facts.f0_std),
-        untrained=untrained_units(terms, _lines(opened), names),
+        untrained=_still_untrained(
+            untrained_units(terms, _lines(opened), names), speaking.settings["untrained_before"]
+        ),
         attribution=facts.attribution,
         heard=_heard(sounding),
+        began_with=(_begun_with(speaking), _begun_with(sounding)),
     )
+
+
+def _begun_with(run: Checkpoint) -> str | None:
+    voice: str | None = run.settings["learning"]["begin_with"]
+    return voice and Path(voice).resolve().name
+
+
+def _still_untrained(
+    now: Mapping[str, Sequence[str]], before: Mapping[str, Sequence[str]] | None
+) -> dict[str, list[str]]:
+    """What this training had too seldom and the voice it began with, if any, had not learned."""
+    if before is None:
+        return {field: list(names) for field, names in now.items()}
+    return {field: [n for n in names if n in before.get(field, ())] for field, names in now.items()}
 
 
 def _heard(vocoder: Checkpoint) -> tuple[Heard, ...]:

@@ -21,6 +21,7 @@ from sambert_trt.export.config import HifiganConfig, NsfConfig
 from sambert_trt.export.hifigan import Generator
 from sambert_trt.export.signatures import vocoder_context
 
+from .beginnings import begin_vocoder
 from .discriminators import Discriminators, deceit_loss, detection_loss, likeness_loss
 from .mel import MelRecipe
 from .progress import shown
@@ -90,6 +91,7 @@ class VocoderLearning:
             real.
         judges_rate: largest learning rate of the judges.
         gradient: norm to which gradients are cut.
+        begin_with: a voice folder; the first weights are those of its vocoder. Judges begin anew.
         spoken_by: folder of an acoustic model's training: the vocoder meets its mels, too. A run
             may go on with it.
         spoken: share of windows that have its mels, the others have the recordings'.
@@ -104,6 +106,7 @@ class VocoderLearning:
     likeness: float = 4.0
     judges_rate: float = 8e-4
     gradient: float = 100.0
+    begin_with: str | None = None
     spoken_by: str | None = None
     spoken: float = 0.7
     windows: Windows = field(default_factory=Windows)
@@ -126,8 +129,9 @@ class VocoderTask:
 
     Raises:
         InputError: sizes or windows do not fit, or not the dataset, or what the acoustic model
-            learned from.
-        SourceError: there is no acoustic model in its folder.
+            learned from, or the vocoder to begin with.
+        SourceError: there is no acoustic model in its folder, or the voice to begin with cannot be
+            read.
         OutputError: its mels cannot be written there.
     """
 
@@ -150,7 +154,10 @@ class VocoderTask:
                 f"the dataset has {facts.mels} mels every {facts.hop} samples, the vocoder takes "
                 f"{config.in_channels} every {config.hop}: prepare it again"
             )
-        self._generator = Generator(config).to(device).train()
+        self._generator = Generator(config)
+        if learning.begin_with is not None:
+            begin_vocoder(self._generator, Path(learning.begin_with))
+        self._generator.to(device).train()
         self._judges = Discriminators().to(device).train()
         self._log_mel = LogMel(MelRecipe(facts.sampling_rate, facts.hop)).to(device)
         self._stft = MultiResolutionStft().to(device)

@@ -68,6 +68,7 @@ class TrainedVoice:
         untrained: names that no training sentence had, by field.
         attribution: whose recordings it was trained on.
         heard: which mels of the acoustic model the vocoder met beside those of recordings.
+        began_with: the voices whose weights the acoustic model and the vocoder began with.
     """
 
     sambert: SambertConfig
@@ -81,6 +82,7 @@ class TrainedVoice:
     untrained: Mapping[str, Sequence[str]]
     attribution: str
     heard: Sequence[Heard] = ()
+    began_with: tuple[str | None, str | None] = (None, None)
 
 
 def contents_of_voice(voice: TrainedVoice) -> dict[str, bytes]:

@@ -216,6 +216,17 @@ def test_the_readme_says_which_mels_the_vocoder_met(tmp_path: Path, voice: Train
 
 
 @pytest.mark.parametrize("voice", ["plain"], indirect=True)
+def test_the_readme_says_what_it_began_with(tmp_path: Path, voice: TrainedVoice) -> None:
+    package(
+        dataclasses.replace(voice, began_with=(None, "older")),
+        tmp_path / "voice",
+        evaluation_of(voice, 0.05),
+    )
+    text = (tmp_path / "voice" / "README.md").read_text()
+    assert "the vocoder with those of older, whose licence binds this voice" in text
+    assert "the acoustic model with" not in text
+
+
 def test_an_evaluation_of_other_checkpoints_does_not_count(
     tmp_path: Path, voice: TrainedVoice
 ) -> None:

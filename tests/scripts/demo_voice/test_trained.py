@@ -24,6 +24,7 @@ from sambert_trt.export.sambert import Sambert
 
 SMALL = AcousticSizes(32, 1, 16, 16, 16, 16)
 THIN = VocoderSizes(channels=16)
+BEGUN: dict[str, Any] = {"learning": {"begin_with": None}, "untrained_before": None}
 HISTORY: list[dict[str, Any]] = [
     {"after": 0, "had": {}},
     {"after": 2, "had": {"spoken_by": 7, "spoken": 0.5}},
@@ -58,7 +59,7 @@ def checkpoint(folder: Path, kind: str, module: nn.Module, step: int, **settings
     folder.mkdir(exist_ok=True)
     average = {name: torch.full_like(one, 0.5) for name, one in module.state_dict().items()}
     states = RandomStates.taken(np.random.default_rng(0))
-    content = {"kind": kind, "dataset": "abc", **settings}
+    content = {"kind": kind, "dataset": "abc", **BEGUN, **settings}
     write_checkpoint(
         folder,
         Checkpoint(step, 1.0, 0, content, "model", average, {"model": dict(module.state_dict())},
@@ -93,6 +94,20 @@ def test_the_newest_averages_and_the_facts_of_the_dataset(
     assert "a_c" not in voice.untrained["sy"]
     assert "o_c" in voice.untrained["sy"]  # of a sentence that was held out
     assert not {"emotion_neutral", "emotion_sad"} & set(voice.untrained["emo_category"])
+
+
+def test_what_the_voice_before_had_learned_stays_learned(
+    tmp_path: Path, runs: tuple[Path, Path], dataset: Dataset
+) -> None:
+    model, before = Sambert(SMALL.config(), voice_vocabulary("F7")), {"sy": ["o_c", "air_c"]}
+    checkpoint(
+        runs[0], "acoustic", model, 13, sizes=asdict(SMALL), untrained_before=before,
+        learning={"begin_with": str(tmp_path / "some voice")},
+    )  # fmt: skip
+    voice = trained_voice_from_runs(*runs, tmp_path)
+    assert set(voice.untrained["sy"]) == {"o_c", "air_c"}
+    assert not voice.untrained["tone"]
+    assert voice.began_with == ("some voice", None)
 
 
 def test_folders_the_wrong_way_round_are_told(
