@@ -9,18 +9,15 @@ from pathlib import Path
 from torch import nn
 
 from sambert_trt.engines.errors import InputError
-from sambert_trt.export.config import HifiganConfig, SambertConfig, Vocabulary
+from sambert_trt.export.config import Vocabulary
 from sambert_trt.export.hifigan import Generator
 from sambert_trt.export.sambert import FLEXIBLE_ROWS, Sambert
 from sambert_trt.export.source import voice_sources_from_path
 from sambert_trt.export.voice_export import LoadedVoice, load_voice
 
-from .checkpoints import differences
+from .checkpoints import differences, listed
 
 __all__ = ["begin_acoustic", "begin_vocoder"]
-
-_TOLD = 4
-"""Differences in an error; a stock voice differs in all its sizes."""
 
 
 def begin_acoustic(model: Sambert, terms: Vocabulary, voice: Path) -> dict[str, list[str]]:
@@ -38,7 +35,10 @@ def begin_acoustic(model: Sambert, terms: Vocabulary, voice: Path) -> dict[str, 
     """
     found = _loaded(voice)
     theirs = found.settings.vocabulary
-    other = [
+    # The rows of the position table do not count: they are a formula.
+    config = replace(found.model.config, max_len=model.config.max_len)
+    other = differences(asdict(config), asdict(model.config))
+    other += [
         f"{what} differ"
         for what, there, here in (
             ("the symbols", theirs.units, terms.units),
@@ -48,7 +48,7 @@ def begin_acoustic(model: Sambert, terms: Vocabulary, voice: Path) -> dict[str, 
     ]
     if len(theirs.speakers) != len(terms.speakers):
         other.append(f"speakers have {len(theirs.speakers)} rows, not {len(terms.speakers)}")
-    _refuse(voice, "acoustic model", [*_sizes(found.model.config, model.config), *other])
+    _refuse(voice, "acoustic model", other)
     _copy(found.model, model, FLEXIBLE_ROWS)
     return {field: list(names) for field, names in theirs.untrained.items()}
 
@@ -61,7 +61,7 @@ def begin_vocoder(generator: Generator, voice: Path) -> None:
         InputError: its vocoder has other sizes.
     """
     found = _loaded(voice).generator
-    _refuse(voice, "vocoder", _sizes(found.config, generator.config))
+    _refuse(voice, "vocoder", differences(asdict(found.config), asdict(generator.config)))
     _copy(found, generator)
 
 
@@ -69,18 +69,10 @@ def _loaded(voice: Path) -> LoadedVoice:
     return load_voice(voice_sources_from_path(voice)[0])
 
 
-def _sizes(there: SambertConfig | HifiganConfig, here: SambertConfig | HifiganConfig) -> list[str]:
-    """Where two configurations differ; the rows of a table that is a formula do not count."""
-    if isinstance(there, SambertConfig) and isinstance(here, SambertConfig):
-        there = replace(there, max_len=here.max_len)
-    return differences(asdict(there), asdict(here))
-
-
 def _refuse(voice: Path, what: str, other: Sequence[str]) -> None:
     if other:
-        more = f" and {len(other) - _TOLD} more" if len(other) > _TOLD else ""
         raise InputError(
-            f"--begin-with {voice}: its {what} is another one ({'; '.join(other[:_TOLD])}{more}); "
+            f"--begin-with {voice}: its {what} is another one ({listed(other)}); "
             "give the sizes it has, see --help, or begin without it"
         )
 

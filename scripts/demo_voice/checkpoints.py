@@ -12,7 +12,7 @@ import os
 import pickle
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_origin, get_type_hints
@@ -32,6 +32,7 @@ __all__ = [
     "checkpoint_of_run",
     "checkpoint_paths",
     "differences",
+    "listed",
     "newest_checkpoint",
     "plain_settings",
     "remove_all_but",
@@ -42,6 +43,8 @@ SCHEMA = 2
 Tensors = dict[str, Tensor]
 _NAME = re.compile(r"checkpoint_(\d+)\.pth")
 _BROKEN = (OSError, EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError)
+_TOLD = 4
+"""Differences in an error; another model differs in all it has."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +236,12 @@ def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
         for name in dict.fromkeys([*there, *here])
         if there.get(name, absent) != here.get(name, absent)
     ]
+
+
+def listed(differing: Sequence[str]) -> str:
+    """The first of them, and how many more there are, for an error."""
+    more = f" and {len(differing) - _TOLD} more" if len(differing) > _TOLD else ""
+    return "; ".join(differing[:_TOLD]) + more
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

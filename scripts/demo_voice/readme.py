@@ -75,9 +75,7 @@ def _began(voices: tuple[str | None, str | None]) -> str:
     if not named:
         return ""
     told = " and ".join(named)
-    return (
-        f" It did not begin with chance weights, but {told}, whose licence binds this voice, too."
-    )
+    return f" Training began with weights of others: {told}, whose licence binds this voice, too."
 
 
 def _met(heard: Heard) -> str:

@@ -59,11 +59,11 @@ def _begun_with(run: Checkpoint) -> str | None:
 
 
 def _still_untrained(
-    now: Mapping[str, Sequence[str]], before: Mapping[str, Sequence[str]] | None
+    now: dict[str, list[str]], before: Mapping[str, Sequence[str]] | None
 ) -> dict[str, list[str]]:
     """What this training had too seldom and the voice it began with, if any, had not learned."""
     if before is None:
-        return {field: list(names) for field, names in now.items()}
+        return now
     return {field: [n for n in names if n in before.get(field, ())] for field, names in now.items()}
 
 

@@ -21,6 +21,7 @@ from .checkpoints import (
     checkpoint_from_file,
     checkpoint_paths,
     differences,
+    listed,
     plain_settings,
     remove_all_but,
     write_checkpoint,
@@ -37,9 +38,6 @@ __all__ = ["TrainingLoop"]
 
 _KEPT = 2
 """Checkpoints: the newest, and one more should its file be damaged."""
-
-_TOLD = 4
-"""Differences in an error; another model differs in all it has."""
 
 
 class TrainingLoop:
@@ -76,10 +74,9 @@ class TrainingLoop:
         saved = checkpoint_from_file(found[-1])
         differing = differences(saved.settings, self._settings)
         if differing:
-            more = f" and {len(differing) - _TOLD} more" if len(differing) > _TOLD else ""
             raise InputError(
-                f"{found[-1]} was trained with other settings ({'; '.join(differing[:_TOLD])}"
-                f"{more}): give the same, name another folder, or start anew with --restart"
+                f"{found[-1]} was trained with other settings ({listed(differing)}): give the "
+                "same, name another folder, or start anew with --restart"
             )
         try:
             self._load(saved)

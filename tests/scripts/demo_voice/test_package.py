@@ -227,6 +227,7 @@ def test_the_readme_says_what_it_began_with(tmp_path: Path, voice: TrainedVoice)
     assert "the acoustic model with" not in text
 
 
+@pytest.mark.parametrize("voice", ["plain"], indirect=True)
 def test_an_evaluation_of_other_checkpoints_does_not_count(
     tmp_path: Path, voice: TrainedVoice
 ) -> None:
