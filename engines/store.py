@@ -18,8 +18,6 @@ import re
 import secrets
 import shlex
 import shutil
-import socket
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -32,6 +30,7 @@ from .errors import EngineError, EngineMissingError, OutputError, SchemaError
 from .graphs import Precision, Stage
 from .locks import locked
 from .private import opened_folder, read_file, sync_folder, write_file
+from .work_folder import clear_abandoned, path_bytes, put_in_place, work_folder
 
 __all__ = ["ENGINES", "EngineCheck", "EngineStore", "Removal", "StoredEngine"]
 
@@ -39,7 +38,7 @@ ENGINES = "engines"
 """The folder of a voice that holds its plans."""
 
 PLAN, RECORD, REASON = "plan", "record.json", "why.txt"
-QUARANTINE, LOCK, WORK = "quarantine", ".lock", ".work-"
+QUARANTINE, LOCK = "quarantine", ".lock"
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(
@@ -48,7 +47,6 @@ _NAME = re.compile(
 _BLOCK = 1 << 20
 _LARGEST_RECORD = 1 << 26
 _LOCK_SECONDS = 120.0
-_FOREIGN_SECONDS = 86400.0
 _ATTEMPTS = 3
 
 
@@ -218,13 +216,13 @@ class EngineStore:
             OutputError: it cannot be written; what stood there is unchanged.
         """
         try:
-            with self._written() as work:
+            with self._written() as (work, _):
                 target = self._directory / entry_name(record.spec)
                 fresh = work / "new" / target.name
                 fresh.parent.mkdir(mode=0o700)
                 fresh.mkdir(mode=0o700)
                 self._write_entry(fresh, record, plan)
-                _swap(fresh, target, work / "old")
+                put_in_place(fresh, target, work)
         except (OutputError, EngineError):
             raise
         except OSError as error:
@@ -271,9 +269,8 @@ class EngineStore:
         """
         if not self._directory.is_dir():
             return []
-        removed: list[Removal] = []
         try:
-            with self._written(removed) as work:
+            with self._written() as (work, removed):
                 for path, reason in self._surplus(most_bytes, graphs, obsolete):
                     _remove(path, reason, work, removed)
         except (OutputError, EngineError):
@@ -351,40 +348,19 @@ class EngineStore:
         return f"it was moved to {target}"
 
     @contextmanager
-    def _written(self, removed: list[Removal] | None = None) -> Iterator[Path]:
+    def _written(self) -> Iterator[tuple[Path, list[Removal]]]:
         """Yields a folder of this process inside the store, under the store's lock.
 
-        What killed processes left is cleared first; the folder is gone afterwards.
+        What killed processes left is cleared first, and listed; the folder is gone afterwards.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with opened_folder(self._directory.resolve(), None):
             pass  # refused where others could swap files below us
         with locked(self._directory / LOCK, _LOCK_SECONDS, "rtx"):
-            self._recover(removed if removed is not None else [])
-            work = self._directory / f"{WORK}{_owner()}-{secrets.token_hex(4)}"
-            work.mkdir(mode=0o700)
-            try:
-                yield work
-            finally:
-                self._clear(work)
-
-    def _recover(self, removed: list[Removal]) -> None:
-        for path in sorted(self._directory.glob(f"{WORK}*")):
-            if _abandoned(path):
-                size = _size(path)
-                self._clear(path)
-                removed.append(Removal(path, size, "left by a process that was stopped"))
-
-    def _clear(self, work: Path) -> None:
-        """Removes a work folder; an entry that was set aside for none goes back first."""
-        try:
-            for old in (work / "old").glob("*"):
-                if not os.path.lexists(self._directory / old.name):
-                    old.rename(self._directory / old.name)
-        except OSError as error:
-            _LOG.warning("%s cannot go back to its place: %s", work / "old", error)
-        else:
-            shutil.rmtree(work, ignore_errors=True)
+            why = "left by a process that was stopped"
+            cleared = [Removal(path, size, why) for path, size in clear_abandoned(self._directory)]
+            with work_folder(self._directory) as work:
+                yield work, cleared
 
     def _write_entry(self, fresh: Path, record: EngineRecord, plan: Path | bytes) -> None:
         digest, size = hashlib.sha256(), 0
@@ -509,82 +485,22 @@ def _blocks(plan: Path | bytes) -> Iterator[bytes]:
         yield plan
 
 
-def _swap(fresh: Path, target: Path, old: Path) -> None:
-    """Puts an entry in its place; one that stands there is set aside until the store clears up."""
-    if os.path.lexists(target):
-        old.mkdir(mode=0o700)
-        target.rename(old / target.name)
-    fresh.rename(target)
-    try:
-        sync_folder(target.parent)
-    except BaseException:
-        target.rename(fresh)
-        raise
-
-
-def _owner() -> str:
-    """This process as the name of its work folder tells it: host, process, when it started."""
-    return f"{_host()}-{os.getpid()}-{_started(os.getpid())}"
-
-
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
-
-
-def _started(process: int) -> int:
-    """When a process started, in clock ticks since boot; 0 where the system does not say so."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-        return int(text.rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def _abandoned(work: Path) -> bool:
-    """Whether the owner of a work folder is dead; asked under the lock.
-
-    Locks need not reach other hosts that share the folder: what theirs left stays for a day.
-    """
-    host, _, rest = work.name.removeprefix(WORK).partition("-")
-    process, started, *_ = (*rest.split("-"), "", "")
-    if host == _host() and process.isdecimal():
-        return not _alive(int(process), started)
-    try:
-        return time.time() - work.stat().st_mtime > _FOREIGN_SECONDS
-    except OSError:
-        return False
-
-
-def _alive(process: int, started: str) -> bool:
-    """Whether another process of that number and start runs; on Windows the lock decides alone."""
-    if process == os.getpid() or sys.platform == "win32":
-        return False
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        pass
-    now = _started(process)
-    return now == 0 or str(now) == started
-
-
 def _over_the_cap(
     entries: list[StoredEngine], most_bytes: int | None
 ) -> Iterator[tuple[Path, str]]:
     if most_bytes is None:
         return
-    total = sum(_size(entry.directory) for entry in entries)
+    total = sum(path_bytes(entry.directory) for entry in entries)
     for entry in sorted(entries, key=lambda e: e.record.created):
         if total <= most_bytes:
             return
-        total -= _size(entry.directory)
+        total -= path_bytes(entry.directory)
         yield entry.directory, f"the oldest, and all plans may take {most_bytes} bytes"
 
 
 def _remove(path: Path, reason: str, work: Path, removed: list[Removal]) -> None:
     """Takes a path out of the store at once, then deletes it; links are not followed."""
-    size = _size(path)
+    size = path_bytes(path)
     away = work / f"gone-{len(removed)}"
     path.rename(away)
     if away.is_symlink() or not away.is_dir():
@@ -592,14 +508,3 @@ def _remove(path: Path, reason: str, work: Path, removed: list[Removal]) -> None
     else:
         shutil.rmtree(away)
     removed.append(Removal(path, size, reason))
-
-
-def _size(path: Path) -> int:
-    """The bytes of the files below a path."""
-    if path.is_symlink() or not path.is_dir():
-        return 0
-    return sum(
-        (Path(folder) / name).lstat().st_size
-        for folder, _, names in os.walk(path)
-        for name in names
-    )

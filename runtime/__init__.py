@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .audio import Audio, AudioChunk
     from .backends import BACKENDS, backend_from_name
+    from .budget import Isolation, MemoryBudget, ResidencyMode
     from .fallback import Remedy
     from .gpu import GpuOptions, PlanCopies
     from .ids import Ids
     from .memory import MemoryReport
-    from .residency import Isolation, MemoryBudget, ResidencyMode
     from .stream import OFFLINE, STREAMING, ChunkPolicy
     from .styles import Style
     from .text.sentence import Sentence, Symbol

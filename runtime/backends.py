@@ -16,9 +16,9 @@ from sambert_trt.engines.errors import DeviceMemoryError, InputError
 from sambert_trt.engines.graphs import Precision
 
 from .backend import Backend
+from .budget import MB, Isolation, MemoryBudget, ResidencyMode
 from .fallback import FallbackBackend, Remedy, remedies_from_text
 from .gpu import GpuOptions, PlanCopies
-from .residency import MB, Isolation, MemoryBudget, ResidencyMode
 
 __all__ = ["BACKENDS", "add_backend_options", "backend_from_name", "backend_from_options"]
 

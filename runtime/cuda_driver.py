@@ -12,7 +12,7 @@ from typing import Any
 
 from sambert_trt.engines.errors import BackendError
 
-from .cuda import CudaError, Driver, Handle, error_from_cuda
+from .cuda_calls import CudaError, Driver, Handle, error_from_cuda
 
 __all__ = ["CudaBindingsDriver", "driver_from_cuda_bindings"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from sambert_trt.engines.engine import Flavour
 from sambert_trt.engines.errors import InputError
 
-from .residency import Isolation, MemoryBudget, ResidencyMode
+from .budget import Isolation, MemoryBudget, ResidencyMode
 
 __all__ = ["GpuOptions", "PlanCopies"]
 

@@ -13,54 +13,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
-from sambert_trt.engines.errors import (
-    BackendError,
-    DeviceLostError,
-    DeviceMemoryError,
-    InputError,
-)
+from sambert_trt.engines.errors import BackendError, DeviceLostError, DeviceMemoryError
 
-__all__ = [
-    "EngineCost",
-    "EngineHandle",
-    "EngineState",
-    "Isolation",
-    "MemoryBudget",
-    "ResidencyEvent",
-    "ResidencyManager",
-    "ResidencyMode",
-    "footprint",
-    "uses_ahead",
-]
+from .budget import MB, EngineCost, Isolation, MemoryBudget, ResidencyMode, footprint
+from .next_use import uses_ahead
+
+__all__ = ["EngineHandle", "EngineState", "ResidencyEvent", "ResidencyManager"]
 
 _LOG = logging.getLogger(__name__)
 _HISTORY = 256
-
-MB = 1_000_000
-GIB = 1 << 30
-
-
-class Isolation(str, Enum):
-    """Whether each engine has a CUDA context of its own, or all share one and one scratch."""
-
-    ENGINE = "engine"
-    SHARED = "shared"
-
-
-class ResidencyMode(str, Enum):
-    """Which engines stay: all, as many as the budget holds, or one."""
-
-    RESIDENT = "resident"
-    ON_DEMAND = "on_demand"
-    MINIMAL = "minimal"
 
 
 class EngineState(str, Enum):
@@ -70,84 +38,6 @@ class EngineState(str, Enum):
     OPENING = "opening"
     OPEN = "open"
     CLOSING = "closing"
-
-
-@dataclass(frozen=True)
-class EngineCost:
-    """Device memory of an open engine, in bytes."""
-
-    context: int
-    weights: int
-    scratch: int
-    buffers: int
-
-    @property
-    def total(self) -> int:
-        """All of it, where the engine shares nothing."""
-        return self.context + self.weights + self.scratch + self.buffers
-
-
-@dataclass(frozen=True)
-class MemoryBudget:
-    """How much of the card the engines may take, in bytes.
-
-    Attributes:
-        total: the most this process may hold, its reserve included.
-        reserve: what is left alone: never taken of `total`, and kept free on the card.
-    """
-
-    total: int = 8 * GIB
-    reserve: int = 256 * MB
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.reserve < self.total:
-            raise InputError(
-                f"a memory budget of {self.total / MB:.0f} MB with {self.reserve / MB:.0f} MB in "
-                "reserve: the reserve has to be smaller than the budget"
-            )
-
-    @property
-    def limit(self) -> int:
-        """What engines may hold together."""
-        return self.total - self.reserve
-
-
-def footprint(costs: Collection[EngineCost], isolation: Isolation) -> int:
-    """Bytes that engines hold together: shared ones have one context and the largest scratch."""
-    if isolation is Isolation.ENGINE or not costs:
-        return sum(cost.total for cost in costs)
-    shared = max(cost.context for cost in costs) + max(cost.scratch for cost in costs)
-    return shared + sum(cost.weights + cost.buffers for cost in costs)
-
-
-def uses_ahead(history: Sequence[str], names: Sequence[str]) -> dict[str, int]:
-    """How many leases from now each of `names` is expected to be used again.
-
-    The future is read from the past: what followed the moment that was most like now. Engines that
-    did not follow come after that, in the order of `names`, from the newest entry of `history` on
-    and around to itself. On a cycle this is exact, so keeping the nearest is optimal for engines of
-    one size (Belady 1966).
-    """
-    current = history[-1] if history else ""
-    start = names.index(current) + 1 if current in names else 0
-    order = dict.fromkeys((*_followed(history), *names[start:], *names[:start]))
-    return {name: ahead for ahead, name in enumerate((n for n in order if n in names), start=1)}
-
-
-def _followed(history: Sequence[str]) -> Sequence[str]:
-    """What came after the longest recurrence of how `history` ends, the latest one of that length.
-
-    A longer context tells the last chunk of a sentence from those before it.
-    """
-    letters = {name: chr(number) for number, name in enumerate(dict.fromkeys(history))}
-    text = "".join(letters[name] for name in history)
-
-    def end_before(size: int) -> int:
-        return text.rfind(text[-size:], 0, -1) + size
-
-    sizes = range(1, len(text))
-    longest = bisect_left(sizes, True, key=lambda size: end_before(size) < size)
-    return history[end_before(longest) : -1] if longest else ()
 
 
 class Engine(Protocol):

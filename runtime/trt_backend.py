@@ -24,17 +24,13 @@ from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.store import EngineStore, StoredEngine
 
 from .backend import Session
-from .cuda import Context, Driver, PinnedBuffer
+from .budget import EngineCost, Isolation, MemoryBudget, ResidencyMode
+from .cuda import Context, PinnedBuffer
+from .cuda_calls import Driver
 from .gpu import GpuOptions, PlanCopies
 from .kernel_cache import KernelCache, default_cache_folder
 from .memory import EngineMemory, MemoryReport
-from .residency import (
-    EngineCost,
-    Isolation,
-    MemoryBudget,
-    ResidencyManager,
-    ResidencyMode,
-)
+from .residency import ResidencyManager
 from .trt_api import LoadedPlan, TrtApi
 from .trt_engine import TrtEngine, records_graphs
 from .trt_layout import Layout

@@ -26,8 +26,8 @@ from sambert_trt.engines.errors import (
 from sambert_trt.engines.graphs import GraphSpec, Stage
 
 from .backend import FEEDBACK, RETURNED, SLIDING, Array, SlidingRows
+from .budget import EngineCost
 from .cuda import DeviceBuffer, Graph, PinnedBuffer, Stream
-from .residency import EngineCost
 from .trt_api import LoadedPlan
 from .trt_layout import BURST, Layout, most_bytes
 from .trt_space import Space
@@ -149,14 +149,15 @@ class TrtEngine:
     def advance(self, steps: StepState, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs a step of a sequence for each row of the inputs; see `StepRun.advance`."""
         count, most = len(next(iter(inputs.values()))), BURST[self._stage]
-        with self._at_work():
-            self._enter(steps, {name: array.shape[1:] for name, array in inputs.items()})
+        with self._space.lock:
             before = self._runs
             try:
-                bursts = [
-                    self._burst(steps, {n: array[i : i + most] for n, array in inputs.items()})
-                    for i in range(0, count, most)
-                ]
+                with self._at_work():
+                    self._enter(steps, {name: array.shape[1:] for name, array in inputs.items()})
+                    bursts = [
+                        self._burst(steps, {n: array[i : i + most] for n, array in inputs.items()})
+                        for i in range(0, count, most)
+                    ]
             except BaseException as error:
                 if self._runs != before:  # steps have run whose outputs nobody has
                     self._lose(error)

@@ -13,7 +13,8 @@ from sambert_trt.engines.errors import (
 from sambert_trt.engines.graphs import GraphSpec
 
 from .backend import Array, SlidingRows, StepRun, state_like, zero_state
-from .residency import EngineHandle, ResidencyManager, ResidencyMode
+from .budget import ResidencyMode
+from .residency import EngineHandle, ResidencyManager
 from .trt_engine import TrtEngine
 
 __all__ = ["TrtSession", "TrtSteps"]

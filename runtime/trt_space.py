@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol
 
-from .cuda import Context, DeviceBuffer, Driver
+from .cuda import Context, DeviceBuffer
+from .cuda_calls import Driver
 
 __all__ = ["OwnSpace", "SharedSpace", "Space"]
 

@@ -11,7 +11,7 @@ Failures are injected with `fail_at`. As on a card, a call that releases somethi
 even when it reports an error of earlier work; after a sticky error every call fails, and nothing
 that is left then counts as a leak.
 
-Only the protocol in runtime/cuda.py is needed.
+Only the protocol in runtime/cuda_calls.py is needed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Concatenate, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar, cast
 
-from sambert_trt.runtime.cuda import STICKY, error_from_cuda
+from sambert_trt.runtime.cuda_calls import STICKY, error_from_cuda
 
 __all__ = ["Call", "FakeCard", "FakeDriver"]
 

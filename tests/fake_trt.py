@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sambert_trt.engines.graphs import AxisRange, GraphSpec, Precision, Stage, graph_spec_from_dict
 from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.profiles import profile_from_graph
-from sambert_trt.runtime.cuda import CudaError
+from sambert_trt.runtime.cuda_calls import CudaError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

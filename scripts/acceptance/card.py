@@ -19,7 +19,8 @@ from sambert_trt.engines.graphs import Precision
 from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
 from sambert_trt.runtime.backend import Backend
-from sambert_trt.runtime.cuda import Context, Driver
+from sambert_trt.runtime.cuda import Context
+from sambert_trt.runtime.cuda_calls import Driver
 from sambert_trt.runtime.gpu import GpuOptions
 from sambert_trt.runtime.trt_backend import TrtBackend
 

@@ -11,7 +11,7 @@ import numpy as np
 from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
 from sambert_trt.engines.store import ENGINES, EngineStore, StoredEngine
 from sambert_trt.runtime.backend import Array
-from sambert_trt.runtime.residency import EngineCost
+from sambert_trt.runtime.budget import EngineCost
 from sambert_trt.runtime.trt_api import LoadedPlan, TrtApi
 from sambert_trt.runtime.trt_engine import TrtEngine
 from sambert_trt.runtime.trt_layout import Layout

@@ -17,7 +17,7 @@ import numpy as np
 
 from sambert_trt.engines.errors import DeviceLostError, SambertError
 from sambert_trt.engines.graphs import Precision, Stage
-from sambert_trt.runtime.residency import Isolation
+from sambert_trt.runtime.budget import Isolation
 from sambert_trt.runtime.trt_backend import TrtBackend
 from sambert_trt.runtime.trt_session import TrtSession
 from sambert_trt.runtime.voice import open_voice

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sambert_trt.engines.errors import DeviceMemoryError
-from sambert_trt.runtime.residency import MB, Isolation, MemoryBudget, ResidencyMode
+from sambert_trt.runtime.budget import MB, Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.voice import Voice, open_voice
 
 from .card import Card

@@ -18,8 +18,8 @@ from bench import median_interval
 from sambert_trt.engines.graphs import GraphSpec, Precision, Stage
 from sambert_trt.runtime import STREAMING, Voice, backend_from_name
 from sambert_trt.runtime.backend import FEEDBACK, SLIDING, Array, Session, StepRun
+from sambert_trt.runtime.budget import Isolation
 from sambert_trt.runtime.cuda import PinnedBuffer
-from sambert_trt.runtime.residency import Isolation
 from sambert_trt.runtime.trt_layout import BURST
 from sambert_trt.runtime.trt_space import SharedSpace, Space
 from sambert_trt.runtime.voice import open_voice

@@ -32,6 +32,7 @@ from sambert_trt.engines.errors import EngineError, EngineMissingError, OutputEr
 from sambert_trt.engines.graphs import AxisRange, Precision, Stage
 from sambert_trt.engines.store import EngineStore, StoredEngine
 from sambert_trt.engines.voice import MANIFEST, replaced_directory
+from sambert_trt.engines.work_folder import process_start
 
 pytest.importorskip("filelock", reason="storing plans needs filelock")
 
@@ -761,7 +762,7 @@ def work_folder(store: EngineStore, host: str, process: int, started: int) -> Pa
 def test_what_the_living_have_under_way_is_left_alone(store: EngineStore) -> None:
     store.add(record(), PLAN)
     here, parent = socket.gethostname(), os.getppid()
-    started = store_file._started(parent)
+    started = process_start(parent)
     assert started > 0
     living = work_folder(store, here, parent, started)
     reused = work_folder(store, here, parent, started + 1)

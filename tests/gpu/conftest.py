@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sambert_trt.engines.errors import SambertError
-from sambert_trt.runtime.cuda import Driver
+from sambert_trt.runtime.cuda_calls import Driver
 
 if TYPE_CHECKING:
     from acceptance.card import Card

@@ -10,16 +10,8 @@ import numpy as np
 import pytest
 
 from sambert_trt.engines.errors import BackendError
-from sambert_trt.runtime.cuda import (
-    Context,
-    CudaMemoryError,
-    DeviceBuffer,
-    Driver,
-    Event,
-    Graph,
-    PinnedBuffer,
-    Stream,
-)
+from sambert_trt.runtime.cuda import Context, DeviceBuffer, Event, Graph, PinnedBuffer, Stream
+from sambert_trt.runtime.cuda_calls import CudaMemoryError, Driver
 
 if TYPE_CHECKING:
     from sambert_trt.runtime.devices import CardWatch

@@ -20,10 +20,10 @@ from sambert_trt.runtime.backends import (
     backend_from_name,
     backend_from_options,
 )
+from sambert_trt.runtime.budget import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.fallback import FallbackBackend, Remedy
 from sambert_trt.runtime.gpu import GpuOptions, PlanCopies
 from sambert_trt.runtime.onnx_backend import CudaOptions, OnnxBackend, OnnxProvider
-from sambert_trt.runtime.residency import Isolation, MemoryBudget, ResidencyMode
 
 SMALLER, CPU = Remedy.SMALLER_CHUNK, Remedy.CPU
 

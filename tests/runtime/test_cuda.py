@@ -14,19 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sambert_trt.engines.errors import BackendError, DeviceLostError, DeviceMemoryError
-from sambert_trt.runtime.cuda import (
-    STICKY,
-    Context,
-    CudaError,
-    CudaLostError,
-    DeviceBuffer,
-    Driver,
-    Event,
-    Graph,
-    PinnedBuffer,
-    Stream,
-    error_from_cuda,
-)
+from sambert_trt.runtime.cuda import Context, DeviceBuffer, Event, Graph, PinnedBuffer, Stream
+from sambert_trt.runtime.cuda_calls import STICKY, CudaError, CudaLostError, Driver, error_from_cuda
 
 MIB = 1 << 20
 INVALID = "CUDA_ERROR_INVALID_VALUE"

@@ -22,7 +22,7 @@ import pytest
 
 from sambert_trt.engines.errors import BackendError, DeviceLostError
 from sambert_trt.runtime import cuda_driver
-from sambert_trt.runtime.cuda import STICKY, CudaError, CudaMemoryError, Driver
+from sambert_trt.runtime.cuda_calls import STICKY, CudaError, CudaMemoryError, Driver
 from sambert_trt.runtime.cuda_driver import CudaBindingsDriver, driver_from_cuda_bindings
 
 CREATION = {12: "flags, dev", 13: "ctxCreateParams, flags, dev"}
@@ -261,9 +261,8 @@ def test_without_a_driver_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
 STUB_SCRIPT = r"""
 import ctypes, json, os
 import numpy as np
-from sambert_trt.runtime.cuda import (
-    Context, CudaError, DeviceBuffer, Event, Graph, PinnedBuffer, Stream,
-)
+from sambert_trt.runtime.cuda import Context, DeviceBuffer, Event, Graph, PinnedBuffer, Stream
+from sambert_trt.runtime.cuda_calls import CudaError
 from sambert_trt.runtime.cuda_driver import driver_from_cuda_bindings
 
 def round_trip():

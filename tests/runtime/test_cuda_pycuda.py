@@ -16,16 +16,8 @@ from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import BackendError, DeviceLostError, DeviceMemoryError
 from sambert_trt.runtime import cuda_pycuda
-from sambert_trt.runtime.cuda import (
-    STICKY,
-    Context,
-    CudaError,
-    DeviceBuffer,
-    Event,
-    Graph,
-    PinnedBuffer,
-    Stream,
-)
+from sambert_trt.runtime.cuda import Context, DeviceBuffer, Event, Graph, PinnedBuffer, Stream
+from sambert_trt.runtime.cuda_calls import STICKY, CudaError
 from sambert_trt.runtime.cuda_pycuda import PycudaDriver, driver_from_pycuda
 
 T = TypeVar("T")

@@ -29,11 +29,11 @@ from sambert_trt.engines.graphs import AxisRange, GraphSpec, Placement, Precisio
 from sambert_trt.engines.manifest import StageRecord, VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
 from sambert_trt.runtime.backend import Array, Backend, Session, StepRun
+from sambert_trt.runtime.budget import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.fallback import CHUNKED, FallbackBackend, Remedy, remedies_from_text
 from sambert_trt.runtime.gpu import GpuOptions
 from sambert_trt.runtime.memory import MemoryReport
 from sambert_trt.runtime.onnx_backend import OnnxBackend, OnnxSteps
-from sambert_trt.runtime.residency import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.stream import ChunkPolicy
 from sambert_trt.runtime.trt_backend import TrtBackend
 from sambert_trt.runtime.voice import open_voice

@@ -29,21 +29,11 @@ from sambert_trt.engines.errors import (
     BackendError,
     DeviceLostError,
     DeviceMemoryError,
-    InputError,
     SambertError,
 )
 from sambert_trt.runtime import residency
-from sambert_trt.runtime.residency import (
-    EngineCost,
-    EngineHandle,
-    EngineState,
-    Isolation,
-    MemoryBudget,
-    ResidencyManager,
-    ResidencyMode,
-    footprint,
-    uses_ahead,
-)
+from sambert_trt.runtime.budget import EngineCost, Isolation, MemoryBudget, ResidencyMode, footprint
+from sambert_trt.runtime.residency import EngineHandle, EngineState, ResidencyManager
 
 MOST_STEPS = 20_000
 PATIENCE = 30.0
@@ -988,23 +978,6 @@ def test_sentences_in_chunks_open_little_more_than_necessary(
     assert counts[-1] <= opens_by_age(uses, [1] * 7, capacity)
 
 
-def test_the_future_is_what_followed_the_longest_context() -> None:
-    names = ["text", "memory", "decoder", "vocoder"]
-    cycle_of = ["memory", "decoder", "vocoder"]
-    sentence = ["text", *cycle_of * 2]
-    assert uses_ahead([], names) == {"text": 1, "memory": 2, "decoder": 3, "vocoder": 4}
-    assert uses_ahead(["memory"], names) == {"decoder": 1, "vocoder": 2, "text": 3, "memory": 4}
-    first = uses_ahead([*sentence, "text", *cycle_of], names)
-    assert first == {"memory": 1, "decoder": 2, "vocoder": 3, "text": 4}
-    last = uses_ahead([*sentence, *sentence], names)
-    assert min(last, key=lambda name: last[name]) == "text"
-
-
-def test_engines_that_were_closed_have_no_future() -> None:
-    assert uses_ahead(["a", "gone", "b", "a"], ["a", "b"]) == {"b": 1, "a": 2}
-    assert uses_ahead(["a", "gone"], ["a", "b"]) == {"a": 1, "b": 2}
-
-
 # ahead of time
 
 
@@ -1142,21 +1115,6 @@ def test_an_engine_alone_is_not_opened_ahead() -> None:
 
 
 # modes, budgets, and costs that were reckoned wrong
-
-
-def test_costs_add_up() -> None:
-    costs = [EngineCost(100, 10, 5, 1), EngineCost(120, 20, 3, 2)]
-    assert [cost.total for cost in costs] == [116, 145]
-    assert footprint(costs, Isolation.ENGINE) == 261
-    assert footprint(costs, Isolation.SHARED) == 120 + 5 + 30 + 3
-    assert footprint([], Isolation.ENGINE) == footprint([], Isolation.SHARED) == 0
-
-
-def test_budgets_have_room_beside_their_reserve() -> None:
-    assert MemoryBudget(10, 3).limit == 7
-    for total, reserve in ((5, 5), (0, 0), (5, -1)):
-        with pytest.raises(InputError, match="the reserve has to be smaller than the budget"):
-            MemoryBudget(total, reserve)
 
 
 def test_resident_engines_stay() -> None:

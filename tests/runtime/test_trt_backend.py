@@ -34,9 +34,9 @@ from sambert_trt.engines.errors import (
 from sambert_trt.engines.graphs import AxisRange, Precision, Stage
 from sambert_trt.engines.manifest import VoiceManifest
 from sambert_trt.engines.voice import manifest_from_directory
+from sambert_trt.runtime.budget import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.cli import main
 from sambert_trt.runtime.gpu import GpuOptions, PlanCopies
-from sambert_trt.runtime.residency import Isolation, MemoryBudget, ResidencyMode
 from sambert_trt.runtime.stream import ChunkPolicy
 from sambert_trt.runtime.trt_backend import TrtBackend
 from sambert_trt.runtime.voice import Voice, open_voice
@@ -344,6 +344,31 @@ def test_a_failure_anywhere_leaves_nothing_behind(
         driver.assert_clean()
     assert True in outcomes
     assert False not in outcomes
+
+
+def test_a_step_that_was_done_is_not_repeated(
+    with_plans: Callable[[str], Path], options: GpuOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card says that it is full when a step's work is over: its state has moved on."""
+    monkeypatch.setattr("sambert_trt.runtime.voice._warm_frontend", lambda manifest: None)
+    directory = with_plans("plain")
+    lines = lines_of(directory, 1)
+    expected = spoken(directory, None, lines)
+    backend, driver = fake_backend(options)
+    spoken(directory, backend, lines)
+    pops = driver.names().count("context_pop")
+    errors = []
+    for n in range(pops // 5, pops // 2):
+        driver.fail_at(n, "CUDA_ERROR_OUT_OF_MEMORY", "context_pop")
+        try:
+            assert_same(spoken(directory, backend, lines), expected)
+        except SambertError as error:
+            errors.append(str(error))
+        driver.stop_failing()
+    backend.close()
+    driver.assert_clean()
+    assert errors
+    assert all("the sentence cannot go on: context_pop() failed" in error for error in errors)
 
 
 def test_a_lost_device_ends_in_one_error_and_no_loop(
