@@ -74,7 +74,14 @@ class ScaleJudge(_Judge):
 
 
 class Discriminators(nn.Module):
-    """All judges together, half a million weights."""
+    """All judges together, half a million weights.
+
+    Attributes:
+        pull: how strongly they pull at the weights that they teach, for a gradient on the wave of
+            the norm of others'; 0 until it is measured.
+    """
+
+    pull: Tensor
 
     def __init__(
         self,
@@ -86,6 +93,7 @@ class Discriminators(nn.Module):
         super().__init__()
         self.periods = nn.ModuleList(PeriodJudge(period, period_widths) for period in periods)
         self.scales = nn.ModuleList(ScaleJudge(rate, scale_widths) for rate in rates)
+        self.register_buffer("pull", torch.zeros(()))
 
     def forward(self, wave: Tensor) -> list[Opinion]:
         """Waves [B, 1, samples] -> what each judge finds."""

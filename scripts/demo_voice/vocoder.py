@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["VocoderLearning", "VocoderSizes", "VocoderTask", "copy_synthesis"]
 
 _HARMONICS = 7
-_MAY_CHANGE = ("spoken_by", "spoken")
+_MAY_CHANGE = ("judged", "spoken_by", "spoken")
+_BETWEEN_MEASUREMENTS = 20
+"""Steps from one measurement of how strongly judges pull at the weights to the next."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,7 @@ class VocoderLearning:
         stft: weight of the distance of spectra at four resolutions.
         judged_from: the step from which judges of waves learn and teach; before, they only cost.
         ramp: steps over which their word grows to its full weight.
-        judged: their gradient on the wave, of that of the spectra. The judges agree on a wave's
-            samples more than spectra do: on the weights it counts some 40 times as much.
+        judged: their gradient on the weights, of that of the spectra. A run may go on with another.
         likeness: weight of looking alike to their inner layers, beside that of being taken for
             real.
         judges_rate: largest learning rate of the judges.
@@ -102,7 +103,7 @@ class VocoderLearning:
     stft: float = 2.0
     judged_from: int = 12_000
     ramp: int = 1000
-    judged: float = 0.01
+    judged: float = 0.5
     likeness: float = 4.0
     judges_rate: float = 8e-4
     gradient: float = 100.0
@@ -219,7 +220,9 @@ class VocoderTask:
         if word > 0:
             losses["detection"] = self._teach_judges(made.detach(), segments.audio)
             judged = self._judged(heard, segments.audio)
-            gradient = gradient + min(word, 1.0) * self._balanced(gradient, judged, heard)
+            gradient = gradient + min(word, 1.0) * self._balanced(
+                number, made, gradient, judged, heard
+            )
             losses |= judged
         losses["gradient"] = self._descend(self.averaged, made, gradient)
         return {name: float(loss.detach()) for name, loss in {"total": total, **losses}.items()}
@@ -270,16 +273,35 @@ class VocoderTask:
             found = self._judges(made)
         return {"deceit": deceit_loss(found), "likeness": likeness_loss(wanted, found)}
 
-    def _balanced(self, spectral: Tensor, judged: Mapping[str, Tensor], heard: Tensor) -> Tensor:
-        """The judges' gradient on the wave, its norm a fixed share of the spectra's.
+    def _balanced(
+        self,
+        number: int,
+        made: Tensor,
+        spectral: Tensor,
+        judged: Mapping[str, Tensor],
+        heard: Tensor,
+    ) -> Tensor:
+        """The judges' gradient on the wave, for weights a fixed share of the spectra's.
 
-        As the balancer of EnCodec (Defossez et al., TMLR 2023, section 3.4), by each batch alone:
-        how much judges count does not change as they learn.
+        As the balancer of EnCodec (Defossez et al., TMLR 2023, section 3.4), but for the weights:
+        judges agree on neighbouring samples, and more so as they learn, so that a gradient which is
+        small on the wave can be large there.
         """
         loss = judged["deceit"] + self._learning.likeness * judged["likeness"]
         (gradient,) = torch.autograd.grad(loss, heard)
-        share: Tensor = spectral.norm() / gradient.norm().clamp(min=1e-12)
-        return self._learning.judged * share * gradient
+        gradient = gradient * (spectral.norm() / gradient.norm().clamp(min=1e-12))
+        pull = self._judges.pull
+        if not pull or number % _BETWEEN_MEASUREMENTS == 0:
+            now = self._on_weights(made, gradient) / self._on_weights(made, spectral)
+            pull.copy_((pull * now).sqrt() if pull else now)
+        balanced: Tensor = self._learning.judged / pull.clamp(min=1e-12) * gradient
+        return balanced
+
+    def _on_weights(self, made: Tensor, gradient: Tensor) -> Tensor:
+        """The norm of the generator's gradient that a gradient on the wave gives."""
+        weights = [*self._generator.parameters()]
+        found = torch.autograd.grad(made, weights, gradient, retain_graph=True, allow_unused=True)
+        return torch.stack([one.norm() for one in found if one is not None]).norm()
 
     def _descend(self, name: str, result: Tensor, gradient: Tensor | None = None) -> Tensor:
         """A step of an optimiser; returns the gradients' norm before it was cut.
