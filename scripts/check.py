@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NAMESPACE = ROOT / "build" / "ns" / "sambert_trt"
 PACKAGES = ("calibration", "engines", "export", "runtime")
-SETTINGS = {"PYTHONUTF8": "1", "OMP_NUM_THREADS": "1", "MYPY_NUM_WORKERS": "2"}
+SETTINGS = {"PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"}
 """pytest starts a worker per core: threads of their own would take turns on it, and spin."""
 CLOSING_LINE = re.compile(r"\d+ (passed|failed|error|skipped).* in [\d.]+s")
 

@@ -301,7 +301,8 @@ class VocoderTask:
         """The norm of the generator's gradient that a gradient on the wave gives."""
         weights = [*self._generator.parameters()]
         found = torch.autograd.grad(made, weights, gradient, retain_graph=True, allow_unused=True)
-        return torch.stack([one.norm() for one in found if one is not None]).norm()
+        norm: Tensor = torch.stack([one.norm() for one in found if one is not None]).norm()
+        return norm
 
     def _descend(self, name: str, result: Tensor, gradient: Tensor | None = None) -> Tensor:
         """A step of an optimiser; returns the gradients' norm before it was cut.
