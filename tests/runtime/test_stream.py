@@ -94,12 +94,15 @@ def test_chunked_is_whole(
 def test_chunked_is_whole_with_the_demo_voice(
     demo_voice: Path, opened: Opened, policy: ChunkPolicy
 ) -> None:
+    """But for rounding: the last bit of the pitch adds up in the phase of its harmonics."""
     voice = opened(demo_voice)
     text = "今天天气好。" if policy.most == 1 else "今天天气真好，我们一起去公园吧。"
     whole = voice.say(text, policy=WHOLE)
     chunked = voice.say(text, policy=policy)
     assert chunked.samples.shape == whole.samples.shape
-    assert np.abs(chunked.samples - whole.samples).max() <= 1e-4
+    error = chunked.samples - whole.samples
+    assert np.square(error).mean() <= 1e-8 * np.square(whole.samples).mean()
+    assert np.abs(error).max() <= 1e-3
 
 
 @given(seed=st.integers(0, 2**63), other=st.integers(0, 2**63))
@@ -171,8 +174,9 @@ def part_of(
 ) -> NDArray[np.float32]:
     """The samples of frames [start, end) from so many frames of context."""
     hop, first, last = voice.manifest.hop, max(start - before, 0), min(end + after, len(mel))
-    assert voice.manifest.f0 is None
-    window = VocoderWindow(mel[first:last], None, (start - first) * hop, (end - start) * hop)
+    source = np.random.default_rng(6).standard_normal(len(mel) * hop, dtype=np.float32)
+    excitation = None if voice.manifest.f0 is None else source[first * hop : last * hop]
+    window = VocoderWindow(mel[first:last], excitation, (start - first) * hop, (end - start) * hop)
     return voice.synthesizer.vocode(window)
 
 
