@@ -84,6 +84,7 @@ def _draw(panel: Axes, name: str, points: Sequence[tuple[float, float]]) -> None
         panel.set_yscale("log")
     panel.set_title(f"{name}  {smooth[-1]:.4g}", fontsize=11)
     panel.set_xlabel("step", fontsize=9)
+    panel.locator_params(axis="x", nbins=5)
     panel.grid(visible=True, which="both", alpha=0.25)
 
 
