@@ -82,7 +82,7 @@ def test_every_stage_becomes_a_plan_in_half_precision(
 def test_a_full_size_decoder_keeps_its_kernels_few(
     real_voice: Path, plans: Callable[..., dict[Stage, EngineRecord]]
 ) -> None:
-    """118 kernels a step with static shapes, 117 in fp32; 48 MB with the first demo voice's vocoder."""
+    """118 kernels a step with static shapes, 117 in fp32; 48 MB with the first voice's vocoder."""
     built = plans(real_voice, (), {})
     check(built, parameters_of(real_voice))
     assert sum(record.plan_bytes for record in built.values()) < 60e6
