@@ -22,12 +22,15 @@ LEAST_SECONDS = 0.5
 
 _PESQ_RATE, _STOI_RATE = 16000, 10000
 _STOI_FRAMES = 32
+_LEADS = (0, 400, 1600)
+"""Samples of silence before both waves. PESQ aligns them and now and then errs: the same pair of a
+sentence of 1.8 s, 32 dB apart, scored 2.85 from its beginning and 4.24 to 4.39 with other leads."""
 
 
 def pesq_score(
     reference: NDArray[np.float32], candidate: NDArray[np.float32], rate: int
 ) -> float | None:
-    """Wide-band PESQ (ITU-T P.862.2) at 16 kHz.
+    """Wide-band PESQ (ITU-T P.862.2) at 16 kHz, the median over a few leads of silence.
 
     Args:
         reference, candidate: waves [n].
@@ -39,9 +42,13 @@ def pesq_score(
     package = _optional("pesq")
     if package is None or len(reference) < LEAST_SECONDS * rate or not candidate.any():
         return None
-    pair = (resampled_wave(wave, rate, _PESQ_RATE) for wave in (reference, candidate))
+    pair = [resampled_wave(wave, rate, _PESQ_RATE) for wave in (reference, candidate)]
     try:
-        return float(package.pesq(_PESQ_RATE, *pair, "wb"))
+        scores = [
+            package.pesq(_PESQ_RATE, *(np.pad(wave, (lead, 0)) for wave in pair), "wb")
+            for lead in _LEADS
+        ]
+        return float(np.median(scores))
     except (package.NoUtterancesError, package.BufferTooShortError):
         return None
 
