@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import voices
+from numpy.typing import NDArray
 
 from sambert_trt.engines.errors import (
     GraphError,
@@ -91,24 +92,35 @@ def test_every_stage_is_written_and_named(voice: Path) -> None:
     assert json.loads(json.dumps(report.as_dict()))["stages"][0]["bytes"] > 0
 
 
-@pytest.mark.parametrize("name", ["nsf", "odd", "demo"])
+@pytest.mark.parametrize("name", ["nsf", "odd"])
 def test_a_voice_speaks_in_half_precision(
-    name: str, tiny_voice: Callable[[str], Path], request: pytest.FixtureRequest, tmp_path: Path
+    name: str, tiny_voice: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    demo = name == "demo"
-    source = request.getfixturevalue("demo_voice") if demo else tiny_voice(name)
-    directory = copied(source, tmp_path)
+    expected, found = spoken_twice(copied(tiny_voice(name), tmp_path))
+    assert 0 < relative(found, expected) < 1e-2
+
+
+def test_a_trained_voice_speaks_in_half_precision(demo_voice: Path, tmp_path: Path) -> None:
+    """By its spectra: the pitch is rounded, and the phases of its harmonics drift."""
+    waves = spoken_twice(copied(demo_voice, tmp_path))
+    expected, found = (np.sqrt(power_spectra(wave, 16000)) for wave in waves)
+    assert 0 < relative(found, expected) < 2e-2
+
+
+def spoken_twice(directory: Path) -> list[NDArray[np.float32]]:
+    """The same symbols in fp32 and in fp16."""
     write_variants(directory, FP16)
     with (
         open_voice(directory, threads=1) as exact,
         open_voice(directory, threads=1, precision="fp16") as halved,
     ):
         line = voices.symbol_line(exact.manifest.units, 12)
-        waves = [v.say(symbols=line, seed=0).samples for v in (exact, halved)]
-    expected, found = (np.sqrt(power_spectra(wave, 16000)) for wave in waves)  # phases may drift
-    assert waves[0].shape == waves[1].shape
-    error = np.sqrt(np.square(found - expected).mean() / np.square(expected).mean())
-    assert 0 < error < 3e-2
+        return [voice.say(symbols=line, seed=0).samples for voice in (exact, halved)]
+
+
+def relative(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    assert found.shape == expected.shape
+    return float(np.sqrt(np.square(found - expected).mean() / np.square(expected).mean()))
 
 
 def test_what_is_there_is_kept_unless_forced(voice: Path) -> None:
